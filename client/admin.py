@@ -1,0 +1,84 @@
+"""The operator's side of the protocol."""
+
+from __future__ import annotations
+
+from ..protocol import wire
+from ..protocol.admin import (
+    CheckpointSummary,
+    CreateTask,
+    TaskHistory,
+    TaskList,
+    TaskSummary,
+)
+from ..protocol.artifact import CHECKPOINT, MANIFEST, Artifact
+from ..protocol.errors import DigestMismatch
+from ..protocol.plan import Plan, RoundSettings
+from .session import Session
+
+
+class AdminClient:
+    """Acts for the operator who holds ``token``."""
+
+    def __init__(self, session: Session, *, token: str) -> None:
+        self._session = session
+        self._token = token
+
+    def create_task(
+        self,
+        name: str,
+        *,
+        artifact: Artifact,
+        population: str,
+        plan: Plan,
+        settings: RoundSettings,
+    ) -> TaskSummary:
+        """Uploads an artifact's model, manifest and checkpoint, and opens round 1 on them."""
+        bodies = [
+            artifact.model,
+            (artifact.folder / MANIFEST).read_bytes(),
+            artifact.bytes_of(CHECKPOINT),
+        ]
+        model, manifest, checkpoint = (self._put_blob(body) for body in bodies)
+        message = CreateTask(
+            name=name,
+            population=population,
+            plan=plan,
+            settings=settings,
+            spec=artifact.manifest.spec,
+            model_sha256=model,
+            manifest_sha256=manifest,
+            checkpoint_sha256=checkpoint,
+        )
+        answer = self._session.exchange("POST", "/v1/admin/tasks", token=self._token, body=message)
+        return TaskSummary.from_json(answer.content)
+
+    def tasks(self) -> TaskList:
+        answer = self._session.exchange("GET", "/v1/admin/tasks", token=self._token)
+        return TaskList.from_json(answer.content)
+
+    def history(self, name: str) -> TaskHistory:
+        """Every attempt and every checkpoint of a task."""
+        answer = self._session.exchange("GET", f"/v1/admin/tasks/{name}", token=self._token)
+        return TaskHistory.from_json(answer.content)
+
+    def stop(self, name: str) -> TaskSummary:
+        answer = self._session.exchange("POST", f"/v1/admin/tasks/{name}/stop", token=self._token)
+        return TaskSummary.from_json(answer.content)
+
+    def download(self, checkpoint: CheckpointSummary) -> bytes:
+        """Fetches a checkpoint; raises DigestMismatch when it is not the one that was named."""
+        answer = self._session.exchange("GET", checkpoint.url, token=self._token)
+        if wire.sha256(answer.content) != checkpoint.sha256:
+            raise DigestMismatch(f"{checkpoint.url} does not have SHA-256 {checkpoint.sha256}")
+        return answer.content
+
+    def _put_blob(self, body: bytes) -> str:
+        digest = wire.sha256(body)
+        self._session.exchange(
+            "PUT",
+            f"/v1/admin/blobs/{digest}",
+            token=self._token,
+            body=body,
+            headers={"Content-Type": "application/octet-stream"},
+        )
+        return digest

@@ -1,0 +1,105 @@
+"""The device's side of the protocol: one method per step, no policy.
+
+When to check in again, what to retry and what to give up is the phone's business.
+"""
+
+from __future__ import annotations
+
+from ..protocol import wire
+from ..protocol.errors import DigestMismatch
+from ..protocol.messages import (
+    Assignment,
+    CheckIn,
+    Device,
+    Enrolment,
+    Fate,
+    Receipt,
+    Rejection,
+    Report,
+    Resource,
+    UploadInstruction,
+)
+from .session import Session, Traffic
+
+
+class DeviceClient:
+    """Acts for one device; ``traffic`` counts what it has sent and received."""
+
+    def __init__(self, session: Session, *, device: Device | None = None) -> None:
+        self._session = session
+        self.device = device
+        self.traffic = Traffic()
+
+    def enrol(self, enrolment: Enrolment) -> Device:
+        """Becomes known to the server; later calls carry the token it gave."""
+        answer = self._session.exchange("POST", "/v1/devices", body=enrolment, traffic=self.traffic)
+        self.device = Device.from_json(answer.content)
+        return self.device
+
+    def check_in(self, population: str, message: CheckIn) -> Assignment | Rejection:
+        """Offers to serve; being turned away is an answer, not an error."""
+        answer = self._session.exchange(
+            "POST",
+            f"/v1/populations/{population}/check-ins",
+            token=self._token,
+            body=message,
+            traffic=self.traffic,
+        )
+        if answer.status_code == 201:
+            return Assignment.from_json(answer.content)
+        return Rejection.from_json(answer.content)
+
+    def download(self, resource: Resource) -> bytes:
+        """Fetches immutable bytes; raises DigestMismatch when they are not what was promised."""
+        answer = self._session.exchange(
+            "GET", resource.url, token=self._token, traffic=self.traffic
+        )
+        if wire.sha256(answer.content) != resource.sha256:
+            raise DigestMismatch(f"{resource.url} does not have SHA-256 {resource.sha256}")
+        return answer.content
+
+    def report(self, assignment_id: str, report: Report) -> UploadInstruction | Fate:
+        """Announces the outcome; a completed one is answered with where to send the delta."""
+        answer = self._session.exchange(
+            "POST",
+            f"/v1/assignments/{assignment_id}/report",
+            token=self._token,
+            body=report,
+            traffic=self.traffic,
+        )
+        if report.outcome == "completed":
+            return UploadInstruction.from_json(answer.content)
+        return Fate.from_json(answer.content)
+
+    def upload(self, instruction: UploadInstruction, body: bytes) -> Receipt:
+        """Sends the encoded delta; sending the same bytes again is harmless."""
+        answer = self._session.exchange(
+            instruction.method,
+            instruction.url,
+            token=self._token,
+            body=body,
+            headers={
+                **instruction.headers,
+                "Content-Type": wire.MEDIA_TYPE,
+                "Content-Digest": wire.content_digest(wire.sha256(body)),
+            },
+            traffic=self.traffic,
+        )
+        return Receipt.from_json(answer.content)
+
+    def abort(self, assignment_id: str) -> None:
+        """Gives a place back."""
+        self._session.exchange(
+            "DELETE", f"/v1/assignments/{assignment_id}", token=self._token, traffic=self.traffic
+        )
+
+    def fate(self, assignment_id: str) -> Fate:
+        """Asks where an assignment stands, after an answer was lost."""
+        answer = self._session.exchange(
+            "GET", f"/v1/assignments/{assignment_id}", token=self._token, traffic=self.traffic
+        )
+        return Fate.from_json(answer.content)
+
+    @property
+    def _token(self) -> str | None:
+        return self.device.token if self.device else None

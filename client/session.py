@@ -1,0 +1,82 @@
+"""One HTTP exchange at a time: answers become records, problems become errors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import httpx
+import msgspec
+
+from ..protocol.errors import PocketFedError, Problem, ProtocolError, Unavailable, from_problem
+from ..protocol.record import Record
+
+_PROBLEM = "application/problem+json"
+
+
+@dataclass
+class Traffic:
+    """Bytes of message bodies a client has sent and received; headers are not counted."""
+
+    up: int = 0
+    down: int = 0
+
+
+class Session:
+    """Speaks to one server, over a socket or over any other httpx transport."""
+
+    def __init__(
+        self,
+        server: str,
+        *,
+        transport: httpx.BaseTransport | None = None,
+        timeout_s: float = 30.0,
+    ) -> None:
+        self._http = httpx.Client(base_url=server, transport=transport, timeout=timeout_s)
+
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        *,
+        token: str | None = None,
+        body: bytes | Record | None = None,
+        headers: dict[str, str] | None = None,
+        traffic: Traffic | None = None,
+    ) -> httpx.Response:
+        """Sends one request and returns its 2xx answer.
+
+        Raises the error the server's problem document names, or Unavailable when no answer came.
+        """
+        content = body.to_json() if isinstance(body, Record) else body
+        fields = dict(headers or {})
+        if isinstance(body, Record):
+            fields["Content-Type"] = "application/json"
+        if token is not None:
+            fields["Authorization"] = f"Bearer {token}"
+        try:
+            answer = self._http.request(method, path, content=content, headers=fields)
+        except httpx.TransportError as error:
+            server = self._http.base_url
+            raise Unavailable(
+                f"{server} did not answer: {error}; is the server running?", retry_after_s=5.0
+            ) from error
+        if traffic is not None:
+            traffic.up += len(content or b"")
+            traffic.down += len(answer.content)
+        if not answer.is_success:
+            raise _error_of(answer)
+        return answer
+
+    def close(self) -> None:
+        self._http.close()
+
+
+def _error_of(answer: httpx.Response) -> PocketFedError:
+    if answer.headers.get("content-type", "").startswith(_PROBLEM):
+        try:
+            return from_problem(msgspec.json.decode(answer.content, type=Problem))
+        except msgspec.DecodeError:
+            pass
+    if answer.status_code >= 500:
+        return Unavailable(f"the server answered {answer.status_code}")
+    return ProtocolError(f"the server answered {answer.status_code} without a problem document")

@@ -1,0 +1,265 @@
+"""Every error pocketfed raises, sorted by who must move next.
+
+::
+
+    PocketFedError                   str(error) is one sentence, safe to show a device
+    ├─ ProtocolError                 the sender must change the message
+    │  ├─ MalformedPayload      400
+    │  │  ├─ DigestMismatch     400  the body is not the one that was announced
+    │  │  └─ TruncatedBody      400  the body ended before its Content-Length
+    │  ├─ UnsupportedVersion    400
+    │  ├─ NameTaken             409  another task has this name
+    │  ├─ LengthRequired        411
+    │  ├─ PayloadTooLarge       413
+    │  ├─ UnsupportedMediaType  415
+    │  ├─ SpecMismatch          422  the weights are not of this model
+    │  ├─ NonFiniteDelta        422
+    │  └─ ImplausibleReport     422
+    ├─ AccessError                   the sender may not do this
+    │  ├─ Unauthenticated       401
+    │  ├─ NotAssigned           403
+    │  └─ NotFound              404
+    ├─ RoundError                    the message was fine, the round moved on: check in again
+    │  ├─ RoundClosed           409
+    │  ├─ ReportConflict        409
+    │  └─ AssignmentExpired     410
+    ├─ Unavailable              503  the receiver cannot answer now: try again later
+    ├─ ExportError                   the developer, offline
+    │  ├─ UnsupportedLayer
+    │  ├─ FlexRequired
+    │  ├─ UninitialisedVariables
+    │  ├─ ParityFailure
+    │  └─ DamagedArtifact
+    ├─ DataError                     a data set is missing or is not what it should be
+    └─ ConfigError                   the operator, at start-up
+
+On the wire an error is a problem document (RFC 9457) with a ``code``; ``from_problem`` turns it
+back into the error it was.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+
+class PocketFedError(Exception):
+    """Any error a caller of pocketfed can act on.
+
+    ``code`` is stable and documented, ``status`` the HTTP status it travels under, and
+    ``retryable`` claims that the same message may succeed later.
+    """
+
+    code: ClassVar[str] = "internal"
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+
+
+class ProtocolError(PocketFedError):
+    """The message breaks the protocol; sending it again unchanged cannot help."""
+
+    code = "protocol_error"
+    status = 400
+
+
+class MalformedPayload(ProtocolError):
+    code = "malformed_payload"
+
+
+class DigestMismatch(MalformedPayload):
+    code = "digest_mismatch"
+
+
+class TruncatedBody(MalformedPayload):
+    code = "truncated_body"
+    retryable = True
+
+
+class UnsupportedVersion(ProtocolError):
+    code = "unsupported_version"
+
+
+class NameTaken(ProtocolError):
+    code = "name_taken"
+    status = 409
+
+
+class LengthRequired(ProtocolError):
+    code = "length_required"
+    status = 411
+
+
+class PayloadTooLarge(ProtocolError):
+    code = "payload_too_large"
+    status = 413
+
+
+class UnsupportedMediaType(ProtocolError):
+    code = "unsupported_media_type"
+    status = 415
+
+
+class SpecMismatch(ProtocolError):
+    code = "spec_mismatch"
+    status = 422
+
+
+class NonFiniteDelta(ProtocolError):
+    code = "non_finite_delta"
+    status = 422
+
+
+class ImplausibleReport(ProtocolError):
+    code = "implausible_report"
+    status = 422
+
+
+class AccessError(PocketFedError):
+    """The sender is unknown, or may not touch this."""
+
+    code = "access_error"
+    status = 403
+
+
+class Unauthenticated(AccessError):
+    code = "unauthenticated"
+    status = 401
+
+
+class NotAssigned(AccessError):
+    code = "not_assigned"
+
+
+class NotFound(AccessError):
+    code = "not_found"
+    status = 404
+
+
+class RoundError(PocketFedError):
+    """The message was fine, but its round has moved on; the device checks in again."""
+
+    code = "round_error"
+    status = 409
+
+
+class RoundClosed(RoundError):
+    code = "round_closed"
+
+
+class ReportConflict(RoundError):
+    code = "report_conflict"
+
+
+class AssignmentExpired(RoundError):
+    code = "assignment_expired"
+    status = 410
+
+
+class Unavailable(PocketFedError):
+    """The other side cannot answer now; nothing was acknowledged."""
+
+    code = "unavailable"
+    status = 503
+    retryable = True
+
+    def __init__(self, message: str, *, retry_after_s: float = 60.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class ExportError(PocketFedError):
+    """A model cannot become, or an artifact no longer is, something a phone can train."""
+
+    code = "export_error"
+
+
+class UnsupportedLayer(ExportError):
+    code = "unsupported_layer"
+
+
+class FlexRequired(ExportError):
+    code = "flex_required"
+
+
+class UninitialisedVariables(ExportError):
+    code = "uninitialised_variables"
+
+
+class ParityFailure(ExportError):
+    """The exported file does not take the steps Keras takes.
+
+    ``max_error`` is the largest absolute difference of one weight or loss.
+    """
+
+    code = "parity_failure"
+
+    def __init__(self, message: str, *, max_error: float) -> None:
+        super().__init__(message)
+        self.max_error = max_error
+
+
+class DamagedArtifact(ExportError):
+    code = "damaged_artifact"
+
+
+class DataError(PocketFedError):
+    """A data set cannot be had, or is not what its digest says."""
+
+    code = "data_error"
+
+
+class ConfigError(PocketFedError):
+    """A setting cannot be used: names the setting, the value and the reason."""
+
+    code = "config_error"
+
+    def __init__(self, setting: str, value: object, reason: str) -> None:
+        super().__init__(f"{setting}={value!r}: {reason}")
+        self.setting = setting
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An error as it travels: RFC 9457, plus ``code`` and ``retry_after_s``."""
+
+    code: str
+    title: str
+    status: int
+    detail: str
+    retry_after_s: float | None = None
+
+
+def to_problem(error: PocketFedError) -> Problem:
+    """Renders an error as a problem document; nothing but ``str(error)`` leaves the process."""
+    return Problem(
+        code=error.code,
+        title=type(error).__name__,
+        status=error.status,
+        detail=str(error),
+        retry_after_s=error.retry_after_s if isinstance(error, Unavailable) else None,
+    )
+
+
+def from_problem(problem: Problem) -> PocketFedError:
+    """Rebuilds the error a problem document was made from.
+
+    A code this version does not know becomes the nearest ancestor its status allows.
+    """
+    kind = _BY_CODE.get(problem.code)
+    if kind is Unavailable or (kind is None and problem.status >= 500):
+        return Unavailable(problem.detail, retry_after_s=problem.retry_after_s or 60.0)
+    if kind is None:
+        return ProtocolError(f"{problem.code}: {problem.detail}")
+    error = kind.__new__(kind)
+    Exception.__init__(error, problem.detail)
+    return error
+
+
+def _tree(root: type[PocketFedError]) -> dict[str, type[PocketFedError]]:
+    found = {root.code: root}
+    for child in root.__subclasses__():
+        found.update(_tree(child))
+    return found
+
+
+_BY_CODE = _tree(PocketFedError)

@@ -1,0 +1,83 @@
+"""What a device does with an assignment, and how the server runs the rounds of a task."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import msgspec
+import numpy as np
+
+from .record import Positive, Record, Seconds
+
+Fraction = Annotated[float, msgspec.Meta(gt=0.0, le=1.0)]
+Rate = Annotated[float, msgspec.Meta(gt=0.0)]
+
+
+class RetryWindow(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Come back between ``min_s`` and ``max_s`` seconds from now."""
+
+    min_s: Seconds
+    max_s: Seconds
+
+    def __post_init__(self) -> None:
+        if self.max_s < self.min_s:
+            raise ValueError(f"max_s {self.max_s} lies before min_s {self.min_s}")
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """One uniform instant of the window, in seconds; drawn once, when the window arrives."""
+        return float(rng.uniform(self.min_s, self.max_s))
+
+
+class Eligibility(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Conditions a device checks on itself before it trains."""
+
+    charging: bool = True
+    idle: bool = True
+    unmetered: bool = True
+    min_examples: Positive = 1
+
+
+class Plan(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Local training: ``epochs`` passes of SGD in batches of ``batch_size`` (E and B of the paper).
+
+    A device that meets a field it does not know must not train, hence unknown fields are refused.
+    ``max_examples`` caps how many of its examples a device uses in one pass.
+    """
+
+    epochs: Positive = 1
+    batch_size: Positive = 10
+    learning_rate: Rate = 0.1
+    max_examples: Positive = 10_000
+    eligibility: Eligibility = Eligibility()
+
+
+class RoundSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the server selects, waits and gives up.
+
+    ``goal`` reports end a round; ``ceil(goal * over_selection)`` devices are assigned; at the
+    deadline ``ceil(goal * minimum_fraction)`` reports still suffice. The two time-outs bound the
+    round's selection and its reporting; the compute and upload time-outs bound one device.
+    ``rounds`` is how many rounds the task commits before it stops, or None for no end.
+    """
+
+    goal: Positive = 100
+    over_selection: Annotated[float, msgspec.Meta(ge=1.0, le=10.0)] = 1.3
+    minimum_fraction: Fraction = 0.8
+    selection_timeout_s: Rate = 600.0
+    report_timeout_s: Rate = 1800.0
+    compute_timeout_s: Rate = 900.0
+    upload_timeout_s: Rate = 900.0
+    retry: RetryWindow = RetryWindow(min_s=60.0, max_s=300.0)
+    server_learning_rate: Rate = 1.0
+    rounds: Positive | None = None
+
+    @property
+    def capacity(self) -> int:
+        """Devices assigned at the same time, at most."""
+        return math.ceil(self.goal * self.over_selection)
+
+    @property
+    def minimum(self) -> int:
+        """Reports without which the round is abandoned."""
+        return math.ceil(self.goal * self.minimum_fraction)
