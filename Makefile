@@ -1,0 +1,37 @@
+# One verb per chore. Everything happens in .venv, which the first verb makes.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: demo test check package clean
+
+# Federated learning in front of your eyes: export, server, 100 phones, report in build/demo.
+demo: $(READY)
+	$(BIN)/pocketfed demo --out build/demo
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: $(READY) build/pocketfed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+# sdist and wheel, in dist/.
+package: $(READY)
+	$(BIN)/python -m build
+
+clean:
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(READY): setup.py pyproject.toml constraints.txt
+	@echo "Installing pocketfed and what it needs into .venv (a few minutes the first time) ..."
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	@touch $@
+
+# Type checkers find the package pocketfed under this link: the repository root is the package.
+build/pocketfed:
+	mkdir -p build && ln -sfn .. $@

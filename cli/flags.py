@@ -1,0 +1,281 @@
+"""The flags of the commands, in groups that several commands share.
+
+A group defines absl flags on the holder it is given; what a group's values mean to the library is
+read back here too.
+"""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import msgspec
+from absl import flags
+from absl import logging as _  # noqa: F401  # defines --verbosity and its kin
+
+from ..client import AdminClient, Session
+from ..protocol.errors import ConfigError
+from ..protocol.plan import Plan, RoundSettings
+
+Values = flags.FlagValues
+Group = Callable[[Values], None]
+
+TOKEN_VARIABLE = "POCKETFED_ADMIN_TOKEN"  # noqa: S105  # the name of a variable
+_LOGGING = ("verbosity", "stderrthreshold", "logtostderr", "alsologtostderr", "log_dir")
+
+_SETTINGS_HELP = {
+    "goal": "reports that end a round",
+    "over_selection": "devices assigned, as a multiple of the goal",
+    "minimum_fraction": "share of the goal that suffices at the deadline",
+    "selection_timeout_s": "seconds a round waits for devices, from the first on",
+    "report_timeout_s": "seconds a round waits for reports",
+    "compute_timeout_s": "seconds one device has to train",
+    "upload_timeout_s": "seconds one device has to upload",
+    "server_learning_rate": "step of the server optimizer; 1 is federated averaging",
+    "rounds": "rounds to commit before the task ends; no end if not given",
+}
+_PLAN_HELP = {
+    "epochs": "passes over the local examples (E)",
+    "batch_size": "examples per step (B)",
+    "learning_rate": "step of local SGD",
+    "max_examples": "local examples used in one pass, at most; caps the weight n_k",
+}
+
+
+def always(values: Values) -> None:
+    flags.DEFINE_bool("help", False, "show this", short_name="h", flag_values=values)
+    flags.DEFINE_bool("helpfull", False, "show absl's flags too", flag_values=values)
+    flags.DEFINE_bool("debug", False, "show where an error came from", flag_values=values)
+
+
+def out(values: Values) -> None:
+    flags.DEFINE_string("out", None, "folder to write to", flag_values=values)
+
+
+def export(values: Values) -> None:
+    flags.DEFINE_string(
+        "loss",
+        "sparse_categorical_crossentropy",
+        "Keras loss of a .keras file; its outputs are probabilities",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "batch_size", 10, "examples per training step", lower_bound=1, flag_values=values
+    )
+    flags.DEFINE_integer(
+        "evaluate_batch_size",
+        100,
+        "examples per evaluation step",
+        lower_bound=1,
+        flag_values=values,
+    )
+    flags.DEFINE_integer("seed", 0, "seed of a zoo model's weights", flag_values=values)
+
+
+def serve(values: Values) -> None:
+    from ..server.config import SETTINGS
+
+    for setting in SETTINGS:
+        text = f"{setting.help} [{setting.default}]" if str(setting.default) else setting.help
+        flags.DEFINE_string(setting.name, None, text, flag_values=values)
+
+
+def connection(values: Values) -> None:
+    flags.DEFINE_string(
+        "server", "http://127.0.0.1:8080", "address of the server", flag_values=values
+    )
+    flags.DEFINE_string(
+        "admin_token",
+        None,
+        f"the operator's token, else ${TOKEN_VARIABLE}; a server keeps it in admin.token of its "
+        "data_dir",
+        flag_values=values,
+    )
+
+
+def task(values: Values) -> None:
+    flags.DEFINE_string("artifact", None, "folder that `export` made", flag_values=values)
+    flags.DEFINE_string("population", "demo", "devices that may serve", flag_values=values)
+
+
+def rounds(values: Values) -> None:
+    _of_record(RoundSettings, _SETTINGS_HELP, values)
+    retry = RoundSettings().retry
+    flags.DEFINE_list(
+        "retry_s",
+        [f"{retry.min_s:g}", f"{retry.max_s:g}"],
+        "window in which a device that was turned away comes back, in seconds",
+        flag_values=values,
+    )
+
+
+def plan(values: Values) -> None:
+    _of_record(Plan, _PLAN_HELP, values)
+
+
+def data(values: Values) -> None:
+    flags.DEFINE_string(
+        "data_dir",
+        None,
+        "folder with the files of the data set, instead of the network",
+        flag_values=values,
+    )
+
+
+def fleet(values: Values) -> None:
+    flags.DEFINE_integer("phones", 100, "phones in the fleet", lower_bound=1, flag_values=values)
+    flags.DEFINE_float(
+        "alpha",
+        1.0,
+        "Dirichlet concentration of labels; small is non-IID",
+        lower_bound=1e-6,
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "sigma",
+        1.0,
+        "log-normal spread of examples per phone; 0 is balanced",
+        lower_bound=0.0,
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "drop_out",
+        0.06,
+        "share of sessions in which a phone falls silent",
+        lower_bound=0.0,
+        upper_bound=1.0,
+        flag_values=values,
+    )
+    flags.DEFINE_integer("seed", 0, "seed of everything random", flag_values=values)
+
+
+def simulate(values: Values) -> None:
+    flags.DEFINE_enum(
+        "transport",
+        "wsgi",
+        ["wsgi", "http"],
+        "wsgi: a server in this process and a virtual clock; http: --server and the real clock",
+        flag_values=values,
+    )
+    _ends(values, target=None, limit_s=86_400.0)
+
+
+def demo(values: Values) -> None:
+    flags.DEFINE_integer("phones", 100, "phones in the fleet", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("rounds", 60, "rounds at most", lower_bound=1, flag_values=values)
+    flags.DEFINE_integer("seed", 0, "seed of everything random", flag_values=values)
+    _ends(values, target=0.96, limit_s=300.0)
+
+
+def _ends(values: Values, *, target: float | None, limit_s: float) -> None:
+    flags.DEFINE_float(
+        "target",
+        target,
+        "accuracy on the test examples at which to stop",
+        lower_bound=0.0,
+        upper_bound=1.0,
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "limit_s",
+        limit_s,
+        "seconds of the fleet's clock after which to stop",
+        lower_bound=0.0,
+        flag_values=values,
+    )
+
+
+def plan_of(values: Values, *, default: Plan) -> Plan:
+    """The plan the flags ask for, on top of ``default``; raises MalformedPayload."""
+    return Plan.of({**_plain(default), **_given(values, _PLAN_HELP)})
+
+
+def settings_of(values: Values, *, default: RoundSettings) -> RoundSettings:
+    """The round settings the flags ask for; raises MalformedPayload or ConfigError."""
+    fields = {**_plain(default), **_given(values, _SETTINGS_HELP)}
+    if values["retry_s"].present:
+        fields["retry"] = _window(values.retry_s)
+    return RoundSettings.of(fields)
+
+
+def admin_token_of(values: Values) -> str:
+    """The operator's token; raises ConfigError when there is none."""
+    token: str | None = values.admin_token or os.environ.get(TOKEN_VARIABLE)
+    if not token:
+        reason = f"give it, or set ${TOKEN_VARIABLE}; the server keeps it in admin.token"
+        raise ConfigError("admin_token", "", reason)
+    return token
+
+
+def admin_of(values: Values) -> AdminClient:
+    """The operator's client the flags ask for; raises ConfigError without a token."""
+    return AdminClient(Session(values.server), token=admin_token_of(values))
+
+
+def holder(groups: Sequence[Group]) -> Values:
+    """A fresh holder with these groups, ``always``, and absl's logging flags."""
+    values = Values()
+    for group in (*groups, always):
+        group(values)
+    for name in _LOGGING:
+        values[name] = flags.FLAGS[name]
+        values.register_flag_by_module("absl.logging", values[name])
+    values.set_gnu_getopt(True)
+    return values
+
+
+def help_text(groups: Sequence[Group]) -> str:
+    """Every flag of the groups, its meaning and its default."""
+    values = Values()
+    for group in groups:
+        group(values)
+    width = max((len(name) for name in values), default=0) + 4
+    return "\n".join(
+        textwrap.fill(
+            _meaning(values[name]),
+            100,
+            initial_indent=f"  {'--' + name:{width}}",
+            subsequent_indent=" " * (width + 2),
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for name in values
+    )
+
+
+def _meaning(flag: flags.Flag[Any]) -> str:
+    if flag.default in (None, ""):
+        return flag.help or ""
+    default = flag.serialize().partition("=")[2]
+    return f"{flag.help} [{default}]"
+
+
+def _of_record(kind: type[msgspec.Struct], helps: dict[str, str], values: Values) -> None:
+    for field in msgspec.structs.fields(kind):
+        if field.name not in helps:
+            continue
+        define = (
+            flags.DEFINE_float
+            if field.type is float or "float" in str(field.type)
+            else (flags.DEFINE_integer)
+        )
+        define(field.name, field.default, helps[field.name], flag_values=values)
+
+
+def _given(values: Values, helps: dict[str, str]) -> dict[str, object]:
+    return {name: values[name].value for name in helps if values[name].present}
+
+
+def _plain(record: msgspec.Struct) -> dict[str, object]:
+    plain: dict[str, object] = msgspec.to_builtins(record)
+    return plain
+
+
+def _window(words: list[str]) -> dict[str, float]:
+    try:
+        low, high = (float(word) for word in words)
+    except ValueError as error:
+        raise ConfigError("retry_s", ",".join(words), "expected two numbers: MIN,MAX") from error
+    return {"min_s": low, "max_s": high}

@@ -1,0 +1,206 @@
+"""A simulation put together: data and its owners, a server, a fleet, a monitor, a report.
+
+``live`` runs phones on the real clock against a server over HTTP; ``virtual`` runs them against the
+same Flask app in this process, on a clock that the seed reproduces.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+
+from ..client import AdminClient, Session
+from ..device_sim.conditions import Conditions
+from ..device_sim.datasets import Dataset, Examples
+from ..device_sim.fleet import FleetSettings, LiveFleet, VirtualClock, VirtualFleet
+from ..device_sim.live_table import LiveTable
+from ..device_sim.monitor import Monitor, RoundRow
+from ..device_sim.partitions import summarise, unbalanced_dirichlet
+from ..device_sim.report import RunFacts, Summary, summarise_run, write_report
+from ..device_sim.sessions import Tallies
+from ..device_sim.streams import Purpose, stream
+from ..device_sim.trainers import LiteRTTrainer
+from ..protocol.admin import TaskStatus
+from ..protocol.artifact import Artifact
+from ..protocol.plan import Plan, RoundSettings
+
+IN_PROCESS = "http://pocketfed.invalid"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What is simulated: a task, the phones, their unbalanced non-IID data, and when to stop.
+
+    A phone's number of examples is log-normal with spread ``sigma``, its labels are Dirichlet with
+    concentration ``alpha``. The run ends when ``target`` accuracy is reached, the task has
+    committed ``settings.rounds`` rounds, or ``limit_s`` seconds of the fleet's clock have passed.
+    """
+
+    task: str
+    population: str
+    plan: Plan
+    settings: RoundSettings
+    phones: int
+    alpha: float
+    sigma: float
+    drop_out: float
+    seed: int
+    target: float | None
+    limit_s: float
+
+    @property
+    def fleet(self) -> FleetSettings:
+        return FleetSettings(
+            population=self.population,
+            seed=self.seed,
+            conditions=Conditions(drop_out=self.drop_out),
+        )
+
+
+def live(
+    scenario: Scenario,
+    *,
+    artifact: Artifact,
+    dataset: Dataset,
+    server: str,
+    admin_token: str,
+    out: Path,
+) -> Summary:
+    """Runs a scenario against the server at a URL and writes its report to ``out``."""
+    session = Session(server)
+    admin = _with_task(scenario, artifact, AdminClient(session, token=admin_token))
+    owned, details = _owners(scenario, dataset)
+    fleet = LiveFleet(scenario.fleet, owned=owned, session=session)
+    monitor = _monitor(scenario, artifact, dataset, admin=admin, tallies=fleet.tallies)
+    began = time.monotonic()
+    table = LiveTable(rounds=scenario.settings.rounds, target=scenario.target)
+    is_over = _stop_rule(scenario, monitor, admin, clock=time.monotonic)
+    with fleet, table:
+        for row in monitor.follow(until=lambda: not fleet.is_running or is_over()):
+            table.add(row)
+    seconds = time.monotonic() - began
+    return _report(scenario, monitor, fleet.tallies, details, seconds=seconds, out=out)
+
+
+def virtual(scenario: Scenario, *, artifact: Artifact, dataset: Dataset, out: Path) -> Summary:
+    """Runs a scenario in this process on a virtual clock; the same seed gives the same bytes.
+
+    The server's folder is ``out/server``, made anew.
+    """
+    data_dir = out / "server"
+    shutil.rmtree(data_dir, ignore_errors=True)
+    clock = VirtualClock()
+    token = "operator"  # noqa: S105  # never leaves the process
+    session = Session(IN_PROCESS, transport=_app(data_dir, token, clock, seed=scenario.seed))
+    admin = _with_task(scenario, artifact, AdminClient(session, token=token))
+    owned, details = _owners(scenario, dataset)
+    fleet = VirtualFleet(scenario.fleet, owned=owned, session=session, clock=clock)
+    monitor = _monitor(scenario, artifact, dataset, admin=admin, tallies=fleet.tallies)
+    is_over = _stop_rule(scenario, monitor, admin, clock=clock.now)
+    with LiveTable(rounds=scenario.settings.rounds, target=scenario.target) as table:
+
+        def until() -> bool:
+            for row in monitor.poll():
+                table.add(row)
+            return is_over()
+
+        fleet.run(until=until)
+    return _report(scenario, monitor, fleet.tallies, details, seconds=clock.now(), out=out)
+
+
+def _app(data_dir: Path, token: str, clock: VirtualClock, *, seed: int) -> httpx.WSGITransport:
+    from ..server import create_app
+    from ..server.config import Config
+
+    config = Config(data_dir=data_dir, coordinator="inline", admin_token=token)
+    draws = np.random.default_rng(seed)
+    return httpx.WSGITransport(app=create_app(config, clock=clock.now, entropy=draws.bytes))
+
+
+def _with_task(scenario: Scenario, artifact: Artifact, admin: AdminClient) -> AdminClient:
+    admin.create_task(
+        scenario.task,
+        artifact=artifact,
+        population=scenario.population,
+        plan=scenario.plan,
+        settings=scenario.settings,
+    )
+    return admin
+
+
+def _owners(scenario: Scenario, dataset: Dataset) -> tuple[list[Examples], tuple[str, str]]:
+    """What each phone owns, and a line for the reader about it."""
+    labels = dataset.train.y
+    parts = unbalanced_dirichlet(
+        labels,
+        phones=scenario.phones,
+        alpha=scenario.alpha,
+        sigma=scenario.sigma,
+        rng=stream(scenario.seed, Purpose.OWNERSHIP),
+    )
+    owned = [dataset.train.take(part) for part in parts]
+    return owned, ("Examples per phone", str(summarise(parts, labels)))
+
+
+def _monitor(
+    scenario: Scenario,
+    artifact: Artifact,
+    dataset: Dataset,
+    *,
+    admin: AdminClient,
+    tallies: Tallies,
+) -> Monitor:
+    return Monitor(
+        history=lambda: admin.history(scenario.task),
+        fetch=admin.download,
+        tally=tallies.of,
+        trainer=LiteRTTrainer(artifact.model, artifact.manifest),
+        test=dataset.test,
+        spec=artifact.manifest.weight_spec,
+    )
+
+
+def _stop_rule(
+    scenario: Scenario, monitor: Monitor, admin: AdminClient, *, clock: Callable[[], float]
+) -> Callable[[], bool]:
+    ends_s = clock() + scenario.limit_s
+
+    def is_over() -> bool:
+        rows = monitor.rows
+        if rows and scenario.target is not None and rows[-1].accuracy >= scenario.target:
+            return True
+        if clock() >= ends_s:
+            return True
+        return admin.history(scenario.task).task.status is not TaskStatus.RUNNING
+
+    return is_over
+
+
+def _report(
+    scenario: Scenario,
+    monitor: Monitor,
+    tallies: Tallies,
+    details: tuple[str, str],
+    *,
+    seconds: float,
+    out: Path,
+) -> Summary:
+    facts = RunFacts(
+        title=f"{scenario.task}: {scenario.phones} phones",
+        phones=scenario.phones,
+        seed=scenario.seed,
+        seconds=seconds,
+        bytes_up=tallies.bytes_up,
+        bytes_down=tallies.bytes_down,
+        target=scenario.target,
+        details=(details,),
+    )
+    rows: list[RoundRow] = monitor.rows
+    write_report(out, rows=rows, facts=facts)
+    return summarise_run(rows, facts)

@@ -1,0 +1,118 @@
+"""The command line: exit codes, one clear sentence, and absl's flags."""
+
+from pathlib import Path
+
+import pytest
+from pocketfed import __version__, cli
+from pocketfed.cli.commands import COMMANDS
+
+
+def run(*words: str) -> int:
+    return cli.main(["pocketfed", *words])
+
+
+def test_without_words_it_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run() == 0
+    shown = capsys.readouterr().out
+    assert [name for name in COMMANDS if name not in shown] == []
+
+
+def test_the_version_is_the_package_s(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"pocketfed {__version__}\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*name.split(), "--help") == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"usage: pocketfed {name}")
+    assert max(map(len, shown.splitlines())) <= 100
+
+
+def test_helpfull_shows_the_flags_of_absl_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("verify", "--helpfull") == 0
+    assert "--verbosity" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["fly"], "there is no command 'fly'; see pocketfed --help"),
+        (["task"], "use one of: task create, task list, task status, task stop"),
+        (["task", "destroy"], "use one of: task create"),
+        (["verify"], "got nothing, expected DIR"),
+        (["verify", "a", "b"], "got a b, expected DIR"),
+        (["serve", "now"], "expected no arguments"),
+        (["export", "mnist_2nn"], "--out is missing"),
+        (["demo", "--phone=3"], "Unknown command line flag 'phone'"),
+        (["demo", "--out=x", "--phones=none"], "flag --phones=none"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2_and_a_sentence(
+    words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*words) == 2
+    shown = capsys.readouterr()
+    assert sentence in shown.err
+    assert shown.out == ""
+
+
+def test_a_failure_is_exit_code_1_and_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("verify", str(tmp_path)) == 1
+    shown = capsys.readouterr().err
+    assert "is not an artifact: it has no manifest.json" in shown
+    assert len(shown.splitlines()) == 1
+
+
+def test_debug_shows_where_a_failure_came_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("verify", str(tmp_path), "--debug") == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_flagfile_holds_flags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "flags").write_text("--server=http://127.0.0.1:9\n--admin_token=secret\n")
+    assert run("task", "list", f"--flagfile={tmp_path / 'flags'}") == 1
+    assert "http://127.0.0.1:9 did not answer" in capsys.readouterr().err
+
+
+def test_an_operator_without_a_token_is_told_where_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("POCKETFED_ADMIN_TOKEN", raising=False)
+    assert run("task", "list") == 1
+    assert "the server keeps it in admin.token" in capsys.readouterr().err
+
+
+def test_plan_and_settings_flags_are_checked_like_the_records(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pocketfed.cli import flags
+    from pocketfed.protocol.plan import Plan, RoundSettings
+
+    values = flags.holder((flags.plan, flags.rounds))
+    values(["x", "--epochs=3", "--goal=7", "--retry_s=1,2.5"])
+    assert flags.plan_of(values, default=Plan(learning_rate=0.5)) == Plan(
+        epochs=3, learning_rate=0.5
+    )
+    settings = flags.settings_of(values, default=RoundSettings())
+    assert (settings.goal, settings.retry.max_s) == (7, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("flag", "sentence"),
+    [("--goal=0", "RoundSettings.goal"), ("--retry_s=1", "retry_s"), ("--retry_s=2,1", "retry")],
+)
+def test_settings_out_of_range_name_the_setting(flag: str, sentence: str) -> None:
+    from pocketfed.cli import flags
+    from pocketfed.protocol.errors import PocketFedError
+    from pocketfed.protocol.plan import RoundSettings
+
+    values = flags.holder((flags.rounds,))
+    values(["x", flag])
+    with pytest.raises(PocketFedError, match=sentence):
+        flags.settings_of(values, default=RoundSettings())

@@ -1,0 +1,134 @@
+"""The arrows of docs/architecture.md hold, and files stay short enough to read."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# Package -> the packages of ours it may import.
+ARROWS = {
+    "protocol": set(),
+    "client": {"protocol"},
+    "model_export": {"protocol"},
+    "server": {"protocol"},
+    "device_sim": {"protocol", "client"},
+    "cli": {"protocol", "client", "model_export", "server", "device_sim"},
+}
+# Third-party name -> the places that may import it; a folder stands for all in it.
+CONFINED = {
+    "tensorflow": ["model_export"],
+    "keras": ["model_export"],
+    "flask": ["server/app.py", "server/device_api.py", "server/admin_api.py", "server/http.py"],
+    "sqlalchemy": ["server/store", "server/tables.py", "server/migrations"],
+    "alembic": ["server/store", "server/migrations"],
+    "waitress": ["server/serve.py"],
+    "ai_edge_litert": ["model_export", "device_sim/trainers.py"],
+    "httpx": ["client", "device_sim", "cli"],
+}
+# Files over 300 lines, each with its reason.
+LONG: dict[str, str] = {}
+
+PRODUCT = sorted(path for package in ARROWS for path in (ROOT / package).rglob("*.py")) + sorted(
+    ROOT.glob("*.py")
+)
+
+
+def _imports(path: Path) -> Iterator[tuple[int, str]]:
+    """(level, dotted name) of every import statement; level 0 is absolute."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((0, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.level, node.module or ""
+            if node.module is None:
+                yield from ((node.level, alias.name) for alias in node.names)
+
+
+def _own_targets(path: Path) -> set[str]:
+    """The packages of ours that a file reaches by relative import."""
+    here = path.relative_to(ROOT).parts[:-1]
+    reached = set()
+    for level, name in _imports(path):
+        if level:
+            full = [*here[: len(here) - level + 1], *name.split(".")]
+            reached.add(full[0])
+    return reached & set(ARROWS)
+
+
+def _name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("package", ARROWS)
+def test_a_package_imports_only_what_its_arrows_allow(package: str) -> None:
+    for path in (ROOT / package).rglob("*.py"):
+        assert _own_targets(path) <= ARROWS[package] | {package}, _name(path)
+
+
+@pytest.mark.parametrize("library", CONFINED)
+def test_a_library_stays_in_its_places(library: str) -> None:
+    strays = {
+        _name(path)
+        for path in PRODUCT
+        for level, name in _imports(path)
+        if level == 0
+        and name.split(".")[0] == library
+        and not any(
+            _name(path) == place or _name(path).startswith(place + "/")
+            for place in CONFINED[library]
+        )
+    }
+    assert strays == set()
+
+
+def test_product_code_imports_its_own_packages_relatively() -> None:
+    own = {*ARROWS, "pocketfed"}
+    strays = {
+        _name(path)
+        for path in PRODUCT
+        for level, name in _imports(path)
+        if level == 0 and name.split(".")[0] in own
+    }
+    assert strays == set()
+
+
+def test_files_stay_under_300_lines() -> None:
+    long = {_name(path) for path in PRODUCT if len(path.read_text().splitlines()) > 300}
+    assert long == set(LONG)
+
+
+def test_functions_stay_under_50_lines() -> None:
+    long = {
+        f"{_name(path)}:{node.name}"
+        for path in PRODUCT
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno is not None
+        and node.end_lineno - node.lineno >= 50
+    }
+    assert long == set()
+
+
+@pytest.mark.parametrize("package", ARROWS)
+def test_a_package_offers_at_most_ten_names(package: str) -> None:
+    tree = ast.parse((ROOT / package / "__init__.py").read_text())
+    offered = [
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets)
+    ]
+    assert all(len(names) <= 10 for names in offered)
+
+
+def test_no_file_speaks_of_the_machine_it_was_written_on() -> None:
+    texts = [
+        path
+        for pattern in ("*.py", "*.md", "*.toml", "*.txt", "Makefile", "*.kt", "*.yaml")
+        for path in ROOT.rglob(pattern)
+        if not {".venv", "build", ".git", ".hypothesis"} & set(path.relative_to(ROOT).parts)
+    ]
+    workplace = "/" + "work" + "/"
+    assert [_name(path) for path in texts if workplace in path.read_text()] == []
