@@ -28,7 +28,6 @@ clean:
 $(READY): setup.py pyproject.toml constraints.txt
 	@echo "Installing pocketfed and what it needs into .venv (a few minutes the first time) ..."
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt pip
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
 	@touch $@
 
