@@ -1,0 +1,57 @@
+"""Exports Keras models to an artifact that phones can train, and proves that they train alike.
+
+::
+
+    from pocketfed.model_export import ZOO, export
+    artifact = export(ZOO["mnist_2nn"].build(seed=0), out=Path("build/mnist_2nn"), loss=...)
+
+``verify`` needs no TensorFlow; everything else imports it at first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import TYPE_CHECKING, Any
+
+from ..protocol.errors import ExportError
+from .quiet import quietly
+from .verify import Check, Verification, verify
+
+if TYPE_CHECKING:
+    from .pipeline import export, export_zoo, load
+    from .zoo import ZOO, ZooModel
+
+_NEEDS_TENSORFLOW = {
+    "ZOO": "zoo",
+    "ZooModel": "zoo",
+    "export": "pipeline",
+    "export_zoo": "pipeline",
+    "load": "pipeline",
+}
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+__all__ = [
+    "ZOO",
+    "Check",
+    "Verification",
+    "ZooModel",
+    "export",
+    "export_zoo",
+    "load",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _NEEDS_TENSORFLOW.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        with quietly():
+            importlib.import_module("tensorflow")
+    except ModuleNotFoundError as error:
+        raise ExportError(
+            f"{name} needs TensorFlow, which is not installed: pip install 'pocketfed[export]'"
+        ) from error
+    return getattr(importlib.import_module(f".{module}", __name__), name)

@@ -1,0 +1,77 @@
+"""Program -> .tflite, in builtin ops only, and what to do about an op that is not."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+from tensorflow.lite.python.convert_phase import ConverterError
+
+from ..protocol.errors import ExportError, FlexRequired, UnsupportedLayer
+from .inspection import layers_with, place_of
+from .lowering import NotLowered
+from .quiet import quietly
+from .signatures import Program
+
+_OP_LISTS = re.compile(r"(?:TF Select|Flex|Custom) ops: ([\w, ]+)")
+REPLACEMENTS = {
+    "Erf": "use gelu with approximate=True",
+    "Erfc": "use gelu with approximate=True",
+    "StatelessRandomGetKeyCounter": "leave Dropout and other random layers out",
+    "StatelessRandomUniformV2": "leave Dropout and other random layers out",
+    "TensorListReserve": "set unroll=True on the recurrent layer",
+    "StatelessWhile": "set unroll=True on the recurrent layer",
+    "While": "set unroll=True on the recurrent layer",
+}
+
+
+def convert(program: Program) -> bytes:
+    """Converts every signature into one .tflite file.
+
+    Raises NotLowered for an op that is neither builtin nor lowered, ExportError when the
+    converter fails for another reason.
+    """
+    with tempfile.TemporaryDirectory() as folder, quietly():
+        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+        tf.saved_model.save(
+            program.module, folder, signatures=dict(program.functions), options=options
+        )
+        try:
+            return _convert_folder(Path(folder))
+        except ConverterError as error:
+            raise _translated(str(error)) from error
+
+
+def unsupported(model: keras.Model, error: NotLowered) -> ExportError:
+    """Says which layer brought the op in, why it cannot stay, and what to use instead."""
+    advice = error.advice or _replacement(error.op_types)
+    for op_type in error.op_types:
+        for layer in layers_with(model, op_type):
+            return UnsupportedLayer(f"{place_of(layer)} needs {op_type}: {error.reason}; {advice}")
+    ops = ", ".join(error.op_types)
+    return FlexRequired(f"{model.name} needs {ops}: {error.reason}; {advice}")
+
+
+def _convert_folder(folder: Path) -> bytes:
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+    converter.experimental_enable_resource_variables = True
+    return bytes(converter.convert())
+
+
+def _translated(message: str) -> Exception:
+    listed = [name for names in _OP_LISTS.findall(message) for name in names.split(", ")]
+    op_types = tuple(dict.fromkeys(name.strip().removeprefix("Flex") for name in listed))
+    if op_types:
+        return NotLowered(op_types, reason="no phone has this op, and there is no lowering for it")
+    return ExportError(f"the TFLite converter failed: {message.strip().splitlines()[0]}")
+
+
+def _replacement(op_types: tuple[str, ...]) -> str:
+    for op_type in op_types:
+        if op_type in REPLACEMENTS:
+            return REPLACEMENTS[op_type]
+    return "use a layer that is made of other ops"

@@ -1,0 +1,113 @@
+"""Reads a Keras model: what it holds, whether it can be exported, and which layer an op is from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+
+from ..protocol.errors import ExportError, UnsupportedLayer
+from ..protocol.weights import WeightSpec
+
+MIXING = (keras.layers.BatchNormalization,)
+
+
+def require_exportable(model: keras.Model) -> None:
+    """Raises ExportError, in one sentence, for a model that no signature can be traced from."""
+    if not isinstance(model, keras.Model):
+        raise ExportError(f"got {type(model).__name__}, expected a Keras model")
+    if not model.built or not getattr(model, "inputs", None):
+        raise ExportError(
+            f"{model.name} has no inputs yet; begin it with keras.Input(shape), or build it "
+            "with the functional API"
+        )
+    for word, tensors in (("inputs", model.inputs), ("outputs", model.outputs)):
+        if len(tensors) != 1:
+            raise ExportError(f"{model.name} has {len(tensors)} {word}, expected one")
+        if None in tensors[0].shape[1:]:
+            raise ExportError(
+                f"{model.name} has {word} of shape {tensors[0].shape}; only the batch may be open"
+            )
+    _require_weights(model)
+    _require_independent_examples(model)
+
+
+def float_variables(model: keras.Model) -> list[keras.Variable]:
+    """The variables that are weights; counters and random seeds are not."""
+    return [variable for variable in model.variables if variable.dtype == "float32"]
+
+
+def weight_spec_of(model: keras.Model) -> WeightSpec:
+    """The layout of the flat weight vector: ``model.variables`` in order, by Keras path."""
+    variables = float_variables(model)
+    return WeightSpec.of(
+        {variable.path: tuple(variable.shape) for variable in variables},
+        frozen=frozenset(v.path for v in variables if not _trains(model, v)),
+    )
+
+
+def place_of(layer: keras.layers.Layer) -> str:
+    """How an error names a layer: its path, or its name where Keras gives it no path."""
+    return f"{layer.path or layer.name} ({type(layer).__name__})"
+
+
+def layers_with(model: keras.Model, op_type: str) -> list[keras.layers.Layer]:
+    """The innermost layers whose forward or backward pass holds an op of ``op_type``."""
+    return [layer for layer in _leaves(model) if op_type in _ops_of(layer)]
+
+
+def _require_weights(model: keras.Model) -> None:
+    for variable in model.variables:
+        if "float" in variable.dtype and variable.dtype != "float32":
+            raise ExportError(f"{variable.path} is {variable.dtype}, expected float32")
+    paths = [variable.path for variable in float_variables(model)]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise ExportError(f"two weights have the path {path}; give their layers other names")
+    if not paths:
+        raise ExportError(f"{model.name} has no weights to train")
+    if not model.trainable_variables:
+        raise ExportError(f"{model.name} is frozen as a whole; set trainable=True on some layers")
+
+
+def _require_independent_examples(model: keras.Model) -> None:
+    for layer in _leaves(model):
+        if isinstance(layer, MIXING) and layer.trainable:
+            raise UnsupportedLayer(
+                f"{place_of(layer)} mixes the examples of a batch, so padding "
+                "would change the step; set trainable=False on it, or use GroupNormalization"
+            )
+
+
+def _trains(model: keras.Model, variable: keras.Variable) -> bool:
+    return any(variable is other for other in model.trainable_variables)
+
+
+def _leaves(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
+    for child in layer.layers:
+        if hasattr(child, "layers"):
+            yield from _leaves(child)
+        else:
+            yield child
+
+
+def _ops_of(layer: keras.layers.Layer) -> frozenset[str]:
+    """Op types of the layer alone; empty for a layer that the model does not call by itself."""
+    try:
+        alone = keras.Model(layer.input, layer.output)
+    except (AttributeError, ValueError):
+        return frozenset()
+    specs = [tf.TensorSpec((1, *t.shape[1:]), t.dtype) for t in alone.inputs]
+
+    def step(*inputs: tf.Tensor) -> list[tf.Tensor]:
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = alone(list(inputs) if len(inputs) > 1 else inputs[0], training=True)
+        sources = [*inputs, *(variable.value for variable in alone.trainable_variables)]
+        return [g for g in tape.gradient(outputs, sources) if g is not None]
+
+    graph = tf.function(step, autograph=False).get_concrete_function(*specs).graph
+    definition = graph.as_graph_def()
+    bodies = [definition.node, *(body.node_def for body in definition.library.function)]
+    return frozenset(node.op for nodes in bodies for node in nodes)

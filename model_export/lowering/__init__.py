@@ -1,0 +1,20 @@
+"""Lowering: every op a phone lacks, written in ops it has.
+
+A lowering is a function ``(op, *inputs) -> output`` (or a sequence of outputs) that is registered
+under its op type. ``op`` is the traced original, for its attributes and static shapes.
+
+``TABLE`` holds them all; ``lowered`` applies a table to a traced function.
+"""
+
+from . import activations, conv, plain, pool
+from .refusal import NotLowered
+from .rewrite import Lowering, lowered
+
+TABLE: dict[str, Lowering] = {
+    **activations.LOWERINGS,
+    **conv.LOWERINGS,
+    **plain.LOWERINGS,
+    **pool.LOWERINGS,
+}
+
+__all__ = ["TABLE", "Lowering", "NotLowered", "lowered"]

@@ -1,0 +1,184 @@
+"""Keras model -> artifact: trace, lower, convert, write, prove; or say in one sentence why not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import keras
+import msgspec
+import tensorflow as tf
+
+from .. import __version__
+from ..protocol import wire
+from ..protocol.artifact import CHECKPOINT, GOLDEN, MODEL, Artifact, InputScale, Manifest
+from ..protocol.errors import ExportError
+from ..protocol.plan import Plan
+from ..protocol.record import Name
+from ..protocol.weights import Weights
+from .artifact import record, staged, write
+from .convert import convert, unsupported
+from .golden import Golden
+from .inspection import require_exportable
+from .lint import Lint, lint
+from .losses import loss_of
+from .lowering import NotLowered
+from .optimizers import optimizer_of
+from .quiet import quietly
+from .reference import golden_of, weights_of
+from .signatures import Program, Trainee, trace
+from .verify import verify
+from .zoo import ZOO
+
+AS_IS = InputScale()
+
+
+def export(
+    model: keras.Model,
+    *,
+    out: Path,
+    loss: str | keras.losses.Loss,
+    optimizer: str = "sgd",
+    batch_size: int = 10,
+    evaluate_batch_size: int = 100,
+    name: str | None = None,
+    labels: tuple[str, ...] = (),
+    input_scale: InputScale = AS_IS,
+    plan: Plan | None = None,
+    seed: int = 0,
+) -> Artifact:
+    """Exports a model into the folder ``out``, which is replaced only if every check passes.
+
+    ``batch_size`` is the static batch of ``train``, ``evaluate_batch_size`` that of ``evaluate``
+    and ``infer``; ``seed`` draws the golden inputs. Raises ExportError, most often
+    UnsupportedLayer or ParityFailure.
+    """
+    require_exportable(model)
+    trainee = Trainee(
+        model, loss_of(loss), optimizer_of(optimizer), batch_size, evaluate_batch_size
+    )
+    plan, name = plan or Plan(batch_size=batch_size), name or model.name
+    _require_settings(trainee, plan, labels)
+    _require_name(name)
+    program, tflite = _compiled(trainee)
+    found = lint(tflite)
+    found.require(weights_bytes=program.spec.size * 4)
+    manifest = msgspec.structs.replace(
+        _manifest(trainee, program, found),
+        name=name,
+        labels=labels,
+        input_scale=input_scale,
+        plan=plan,
+    )
+    files = {
+        MODEL: tflite,
+        CHECKPOINT: wire.encode(Weights(program.spec, weights_of(model))),
+        GOLDEN: _golden(trainee, seed=seed).to_bytes(),
+    }
+    return _proven(manifest, files, out)
+
+
+def export_zoo(name: str, *, out: Path, seed: int = 0) -> Artifact:
+    """Exports a model of the zoo; raises ExportError when there is none of this name."""
+    if name not in ZOO:
+        raise ExportError(f"the zoo has no {name!r}, only {', '.join(ZOO)}")
+    entry = ZOO[name]
+    return export(
+        entry.build(seed),
+        out=out,
+        loss=entry.loss(),
+        batch_size=entry.batch_size,
+        evaluate_batch_size=entry.evaluate_batch_size,
+        labels=entry.labels,
+        input_scale=entry.input_scale,
+        plan=entry.plan,
+        seed=seed,
+    )
+
+
+def load(path: Path) -> keras.Model:
+    """Opens a model that was saved as ``.keras``; raises ExportError when it cannot be."""
+    if path.suffix != ".keras" or not path.is_file():
+        raise ExportError(f"{path} is not a .keras file; write one with model.save('name.keras')")
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (ValueError, TypeError, OSError) as error:
+        raise ExportError(f"{path} cannot be opened by this Keras: {_first_line(error)}") from error
+
+
+def _manifest(trainee: Trainee, program: Program, found: Lint) -> Manifest:
+    """What follows from the model itself; the rest is the caller's to say."""
+    return Manifest(
+        name=trainee.model.name,
+        created_by=f"pocketfed {__version__}",
+        files={},
+        signatures=program.signatures(),
+        batch_size=trainee.batch_size,
+        evaluate_batch_size=trainee.evaluate_batch_size,
+        spec=program.spec.entries,
+        loss=trainee.loss.name,
+        optimizer=trainee.optimizer.name,
+        ops=found.ops,
+        minimum_runtime=found.minimum_runtime,
+        tolerances=trainee.optimizer.tolerances,
+    )
+
+
+def _golden(trainee: Trainee, *, seed: int) -> Golden:
+    try:
+        with quietly():
+            return golden_of(trainee, seed=seed)
+    except tf.errors.OpError as error:
+        raise ExportError(
+            f"Keras itself cannot train {trainee.model.name} on this machine: {_first_line(error)}"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def _proven(manifest: Manifest, files: Mapping[str, bytes], out: Path) -> Artifact:
+    """Writes, verifies and measures beside ``out``, then puts the folder in its place."""
+    with staged(out) as folder:
+        write(folder, manifest, files)
+        verification = verify(folder)
+        verification.require()
+        record(folder, verification.measured)
+    return Artifact.read(out)
+
+
+def _require_settings(trainee: Trainee, plan: Plan, labels: tuple[str, ...]) -> None:
+    for size in (trainee.batch_size, trainee.evaluate_batch_size):
+        if size < 1:
+            raise ExportError(f"got a batch of {size}, expected at least one example")
+    if plan.batch_size > trainee.batch_size:
+        raise ExportError(
+            f"the plan asks for batches of {plan.batch_size}, but the model takes "
+            f"{trainee.batch_size}; export with batch_size={plan.batch_size}"
+        )
+    classes = trainee.model.outputs[0].shape[-1]
+    if labels and len(labels) != classes:
+        raise ExportError(f"got {len(labels)} labels for {classes} outputs; give one for each")
+
+
+def _require_name(name: str) -> None:
+    try:
+        msgspec.convert(name, type=Name)
+    except msgspec.ValidationError as error:
+        raise ExportError(
+            f"got the name {name!r}, expected at most 64 letters, digits and any of . _ -"
+        ) from error
+
+
+def _compiled(trainee: Trainee) -> tuple[Program, bytes]:
+    try:
+        with quietly():
+            program = trace(trainee)
+        return program, convert(program)
+    except NotLowered as error:
+        raise unsupported(trainee.model, error) from error
+    except (ValueError, TypeError) as error:
+        raise ExportError(
+            f"{trainee.model.name} cannot be trained with {trainee.loss.name}: {_first_line(error)}"
+        ) from error

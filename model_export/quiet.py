@@ -1,0 +1,44 @@
+"""Silence: TensorFlow and LiteRT write to the terminal's error stream from C++."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+
+STDERR = 2
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Swallows what this process writes to its error stream meanwhile; exceptions still travel.
+
+    It redirects the file descriptor, hence other threads are silent too: keep the block short.
+    """
+    sys.stderr.flush()
+    kept = os.dup(STDERR)
+    with tempfile.TemporaryFile() as sink, _no_warnings():
+        os.dup2(sink.fileno(), STDERR)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, STDERR)
+            os.close(kept)
+
+
+@contextlib.contextmanager
+def _no_warnings() -> Iterator[None]:
+    logger = logging.getLogger("tensorflow")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

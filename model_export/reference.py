@@ -1,0 +1,137 @@
+"""What Keras itself makes of the golden inputs: its layers, loss and optimizer, run eagerly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ..protocol.weights import Vector
+from .golden import STEPS, Array, Golden
+from .inspection import float_variables
+from .signatures import Trainee
+
+LEARNING_RATES = (0.05, 0.02)
+
+
+class Batch(NamedTuple):
+    """A padded batch as ``train`` and ``evaluate`` take it."""
+
+    x: Array
+    y: Array
+    weight: Array
+
+    @property
+    def examples(self) -> tuple[Array, Array]:
+        """Inputs and labels without the padding."""
+        real = self.weight > 0
+        return self.x[real], self.y[real]
+
+
+def weights_of(model: keras.Model) -> Vector:
+    """The model's weights now, as the flat vector of its spec."""
+    flat = [np.reshape(variable.numpy(), -1) for variable in float_variables(model)]
+    return np.concatenate(flat).astype(np.float32, copy=False)
+
+
+def golden_of(trainee: Trainee, *, seed: int) -> Golden:
+    """Draws inputs from ``seed`` and lets Keras train on them; the model is left as it was."""
+    rng = np.random.default_rng(seed)
+    size = trainee.batch_size
+    batches = [_batch(trainee, size, _examples(step, size), rng) for step in range(STEPS)]
+    rates = np.resize(np.array(LEARNING_RATES, np.float32), STEPS)
+    size = trainee.evaluate_batch_size
+    batch = _batch(trainee, size, max(1, size - 1), rng)
+    with _restored(trainee.model):
+        losses, after = _train(trainee, batches, rates)
+        loss_sum, correct_sum = _evaluate(trainee, batch)
+        outputs = trainee.outputs(batch.x, training=False).numpy()
+    return Golden(
+        x=np.stack([batch.x for batch in batches]),
+        y=np.stack([batch.y for batch in batches]),
+        weight=np.stack([batch.weight for batch in batches]),
+        learning_rate=rates,
+        loss=losses,
+        weights_after_1=after[0],
+        weights_after_10=after[-1],
+        evaluate_x=batch.x,
+        evaluate_y=batch.y,
+        evaluate_weight=batch.weight,
+        evaluate_loss_sum=loss_sum,
+        evaluate_correct_sum=correct_sum,
+        evaluate_weight_sum=batch.weight.sum(),
+        outputs=outputs,
+    )
+
+
+def _examples(step: int, size: int) -> int:
+    """Real examples of a golden batch: every third is padded, the last one to a single example."""
+    if step == STEPS - 1:
+        return 1
+    return max(1, size - step) if step % 3 == 2 else size
+
+
+def _batch(trainee: Trainee, size: int, real: int, rng: np.random.Generator) -> Batch:
+    x, y, weight = trainee.batch(size)
+    inputs = _inputs(trainee.model, x, rng)
+    classes = trainee.model.outputs[0].shape[-1]
+    labels = _labels(trainee.loss.name, y, classes, rng)
+    return Batch(inputs, labels, (np.arange(size) < real).astype(weight.dtype.as_numpy_dtype))
+
+
+def _inputs(model: keras.Model, spec: tf.TensorSpec, rng: np.random.Generator) -> Array:
+    if spec.dtype.is_floating:
+        return rng.random(tuple(spec.shape), dtype=np.float32)
+    sizes = [layer.input_dim for layer in model.layers if hasattr(layer, "input_dim")]
+    tokens: Array = rng.integers(0, min(sizes, default=2), tuple(spec.shape))
+    return tokens.astype(spec.dtype.as_numpy_dtype)
+
+
+def _labels(loss: str, spec: tf.TensorSpec, classes: int, rng: np.random.Generator) -> Array:
+    shape = tuple(spec.shape)
+    if loss == "sparse_categorical_crossentropy":
+        return rng.integers(0, classes, shape).astype(np.int32)
+    if loss == "categorical_crossentropy":
+        one_hot: Array = np.eye(classes, dtype=np.float32)[rng.integers(0, classes, shape[:-1])]
+        return one_hot
+    if loss == "binary_crossentropy":
+        return rng.integers(0, 2, shape).astype(np.float32)
+    return rng.normal(size=shape).astype(np.float32)
+
+
+def _train(trainee: Trainee, batches: list[Batch], rates: Array) -> tuple[Array, list[Vector]]:
+    model, losses, weights = trainee.model, [], []
+    optimizer = trainee.optimizer.reference()
+    for batch, rate in zip(batches, rates, strict=True):
+        x, y = batch.examples
+        with tf.GradientTape() as tape:
+            mean = tf.reduce_mean(trainee.loss.function.call(y, model(x, training=True)))
+            loss = tf.add_n([mean, *model.losses])
+        gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
+        optimizer.learning_rate = float(rate)
+        optimizer.apply(gradients, model.trainable_variables)
+        losses.append(loss.numpy())
+        weights.append(weights_of(model))
+    return np.array(losses, np.float32), weights
+
+
+def _evaluate(trainee: Trainee, batch: Batch) -> tuple[Array, Array]:
+    x, y = batch.examples
+    outputs = trainee.outputs(x, training=False)
+    loss = tf.reduce_sum(trainee.loss.per_example(y, outputs))
+    correct = tf.reduce_sum(trainee.loss.correct(y, outputs))
+    return loss.numpy(), correct.numpy()
+
+
+@contextmanager
+def _restored(model: keras.Model) -> Iterator[None]:
+    kept = [variable.numpy() for variable in model.variables]
+    try:
+        yield
+    finally:
+        for variable, array in zip(model.variables, kept, strict=True):
+            variable.assign(array)

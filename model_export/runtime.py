@@ -1,0 +1,55 @@
+"""The phone's runtime on this machine: an artifact's model in a LiteRT interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+from ..protocol.errors import DamagedArtifact
+from ..protocol.weights import Vector
+from .golden import Array
+from .quiet import quietly
+
+
+class Runtime:
+    """One interpreter with its own copy of the weights, which start at the model's initial ones."""
+
+    def __init__(self, model: bytes, *, num_threads: int = 1) -> None:
+        self._runners: dict[str, Any] = {}
+        try:
+            with quietly():
+                self._interpreter: Any = Interpreter(model_content=model, num_threads=num_threads)
+        except (RuntimeError, ValueError) as error:
+            raise DamagedArtifact(f"the runtime cannot open the model: {error}") from error
+
+    def signatures(self) -> dict[str, dict[str, list[str]]]:
+        """Names of inputs and outputs by signature."""
+        found: dict[str, dict[str, list[str]]] = self._interpreter.get_signature_list()
+        return found
+
+    def call(self, signature: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Runs one signature; raises DamagedArtifact when the runtime refuses."""
+        try:
+            if signature in self._runners:
+                return dict(self._runners[signature](**inputs))
+            with quietly():
+                runner = self._interpreter.get_signature_runner(signature)
+                self._runners[signature] = runner
+                return dict(runner(**inputs))
+        except (RuntimeError, ValueError) as error:
+            raise DamagedArtifact(f"{signature} cannot run: {error}") from error
+
+    def train(self, inputs: Mapping[str, Array]) -> float:
+        """One step; the loss before it."""
+        return float(self.call("train", inputs)["loss"])
+
+    @property
+    def weights(self) -> Vector:
+        return np.array(self.call("get_weights", {})["weights"])
+
+    @weights.setter
+    def weights(self, vector: Vector) -> None:
+        self.call("set_weights", {"weights": vector})

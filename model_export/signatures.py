@@ -1,0 +1,182 @@
+"""The training program: what a phone can call, traced from a Keras model and lowered.
+
+``train`` takes the step Keras takes on the examples whose weight is 1; examples of weight 0 pad
+the static batch and change nothing. The weights go in and out as one flat vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from ..protocol.artifact import Signature, TensorSpec
+from ..protocol.weights import WeightSpec
+from .inspection import float_variables, weight_spec_of
+from .losses import Loss
+from .lowering import TABLE, lowered
+from .optimizers import Optimizer
+
+Outputs = dict[str, tf.Tensor]
+
+
+@dataclass(frozen=True)
+class Program:
+    """The traced functions by signature name; ``module`` owns the variables they use."""
+
+    module: tf.Module
+    functions: Mapping[str, Any]
+    spec: WeightSpec
+
+    def signatures(self) -> dict[str, Signature]:
+        """What the manifest says about the functions."""
+        return {name: _describe(function) for name, function in self.functions.items()}
+
+
+@dataclass(frozen=True)
+class Trainee:
+    """A model with all that decides how it is trained."""
+
+    model: keras.Model
+    loss: Loss
+    optimizer: Optimizer
+    batch_size: int
+    evaluate_batch_size: int
+
+    def outputs(self, x: tf.Tensor, *, training: bool) -> tf.Tensor:
+        return self.model(x, training=training)
+
+    def batch(self, size: int) -> list[tf.TensorSpec]:
+        """The specs of x, y and weight for a batch of ``size`` examples."""
+        image = self.model.inputs[0]
+        return [
+            tf.TensorSpec((size, *image.shape[1:]), image.dtype, name="x"),
+            self.loss.label_spec((size, *self.model.outputs[0].shape[1:])),
+            tf.TensorSpec((size,), tf.float32, name="weight"),
+        ]
+
+
+def trace(trainee: Trainee) -> Program:
+    """Traces and lowers every signature; raises NotLowered for an op that has no lowering."""
+    module = tf.Module()
+    # Keras variables are not tf.Variables; only what a module holds itself is saved with a value.
+    module.tracked = [variable.value for variable in trainee.model.variables]
+    spec = weight_spec_of(trainee.model)
+    train = trainee.batch(trainee.batch_size)
+    evaluate = trainee.batch(trainee.evaluate_batch_size)
+    functions = {
+        "train": _lower(_train(trainee), [*train, _named("learning_rate", ())]),
+        "evaluate": _lower(_evaluate(trainee), evaluate),
+        "infer": _lower(_infer(trainee), evaluate[:1]),
+        "get_weights": _lower(_get_weights(trainee.model), []),
+        "set_weights": _lower(_set_weights(trainee.model, spec), [_named("weights", (spec.size,))]),
+    }
+    return Program(module, functions, spec)
+
+
+def _lower(step: Callable[..., Outputs], inputs: Sequence[tf.TensorSpec]) -> Any:
+    """Traces a step and emits it again in ops a phone has."""
+    traced = tf.function(step, autograph=False).get_concrete_function(*inputs)
+    emitted = tf.function(lowered(traced, TABLE), input_signature=inputs, autograph=False)
+    return emitted.get_concrete_function()
+
+
+def _train(trainee: Trainee) -> Callable[..., Outputs]:
+    variables = trainee.model.trainable_variables
+
+    def train(x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor, learning_rate: tf.Tensor) -> Outputs:
+        with tf.GradientTape() as tape:
+            losses = trainee.loss.per_example(y, trainee.outputs(x, training=True))
+            loss = _weighted_mean(losses, weight) + _penalty(trainee.model, weight)
+        sources = [variable.value for variable in variables]
+        reached = [
+            (variable, tf.convert_to_tensor(gradient))
+            for variable, gradient in zip(variables, tape.gradient(loss, sources), strict=True)
+            if gradient is not None
+        ]
+        trainee.optimizer.step(
+            [variable.value for variable, _ in reached],
+            [gradient for _, gradient in reached],
+            learning_rate,
+        )
+        _constrain(variables, weight)
+        return {"loss": loss}
+
+    return train
+
+
+def _evaluate(trainee: Trainee) -> Callable[..., Outputs]:
+    def evaluate(x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor) -> Outputs:
+        """Sums over the examples, without regularizers; divide by weight_sum for the means."""
+        outputs = trainee.outputs(x, training=False)
+        return {
+            "loss_sum": tf.reduce_sum(trainee.loss.per_example(y, outputs) * weight),
+            "correct_sum": tf.reduce_sum(trainee.loss.correct(y, outputs) * weight),
+            "weight_sum": tf.reduce_sum(weight),
+        }
+
+    return evaluate
+
+
+def _infer(trainee: Trainee) -> Callable[..., Outputs]:
+    return lambda x: {"outputs": trainee.outputs(x, training=False)}
+
+
+def _get_weights(model: keras.Model) -> Callable[[], Outputs]:
+    def get_weights() -> Outputs:
+        flat = [tf.reshape(variable.value, [-1]) for variable in float_variables(model)]
+        return {"weights": tf.concat(flat, 0)}
+
+    return get_weights
+
+
+def _set_weights(model: keras.Model, spec: WeightSpec) -> Callable[[tf.Tensor], Outputs]:
+    def set_weights(weights: tf.Tensor) -> Outputs:
+        """The sum is there because the converter drops a function that returns nothing."""
+        for variable, entry in zip(float_variables(model), spec.entries, strict=True):
+            part = weights[entry.offset : entry.offset + entry.size]
+            variable.value.assign(tf.reshape(part, entry.shape))
+        return {"checksum": tf.reduce_sum(weights)}
+
+    return set_weights
+
+
+def _weighted_mean(losses: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+    """Zero, not NaN, for a batch that is padding only."""
+    total = tf.reduce_sum(weight)
+    return tf.reduce_sum(losses * weight) / tf.where(total > 0, total, 1.0)
+
+
+def _penalty(model: keras.Model, weight: tf.Tensor) -> tf.Tensor | float:
+    """Regularizers, as Keras adds them; nothing for a batch that is padding only."""
+    if not model.losses:
+        return 0.0
+    return tf.add_n(model.losses) * tf.cast(tf.reduce_sum(weight) > 0, tf.float32)
+
+
+def _constrain(variables: Sequence[keras.Variable], weight: tf.Tensor) -> None:
+    """Constraints, as Keras applies them after a step; none after a batch that is padding only."""
+    has_examples = tf.reduce_sum(weight) > 0
+    for variable in variables:
+        if variable.constraint is not None:
+            value = tf.convert_to_tensor(variable.value)
+            variable.value.assign(tf.where(has_examples, variable.constraint(value), value))
+
+
+def _named(name: str, shape: tuple[int, ...]) -> tf.TensorSpec:
+    return tf.TensorSpec(shape, tf.float32, name=name)
+
+
+def _describe(function: Any) -> Signature:
+    inputs = {spec.name: spec for spec in function.structured_input_signature[0]}
+    return Signature(inputs=_specs(inputs), outputs=_specs(function.structured_outputs))
+
+
+def _specs(tensors: Mapping[str, Any]) -> tuple[TensorSpec, ...]:
+    return tuple(
+        TensorSpec(name=name, dtype=tensor.dtype.name, shape=tuple(tensor.shape))
+        for name, tensor in tensors.items()
+    )

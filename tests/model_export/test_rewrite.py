@@ -1,0 +1,83 @@
+"""Re-emission of traced functions: order of effects, nested functions, what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from pocketfed.model_export.lowering import TABLE, NotLowered, lowered
+
+
+def emit(step, *specs: tf.TensorSpec):
+    traced = tf.function(step, autograph=False).get_concrete_function(*specs)
+    emitted = tf.function(lowered(traced, TABLE), autograph=False)
+    return emitted.get_concrete_function(*specs)
+
+
+def test_reads_and_writes_keep_their_order() -> None:
+    variable = tf.Variable(1.0)
+
+    def step(x):
+        before = variable.read_value()
+        variable.assign(before * 10 + x)
+        between = variable.read_value()
+        variable.assign(between * 10 + x)
+        return {"before": before, "between": between, "after": variable.read_value()}
+
+    result = emit(step, tf.TensorSpec(()))(tf.constant(2.0))
+    assert {name: value.numpy() for name, value in result.items()} == {
+        "before": 1.0,
+        "between": 12.0,
+        "after": 122.0,
+    }
+    assert variable.numpy() == 122.0
+
+
+def test_an_assignment_inside_a_nested_function_happens_and_is_seen_after_it() -> None:
+    variable = tf.Variable(1.0)
+
+    @tf.function(autograph=False)
+    def nested(x):
+        variable.assign_add(x)
+        return x * 2
+
+    def step(x):
+        doubled = nested(x)
+        return {"doubled": doubled, "variable": variable.read_value()}
+
+    emitted = emit(step, tf.TensorSpec(()))
+    result = emitted(tf.constant(3.0))
+    assert (result["doubled"].numpy(), result["variable"].numpy()) == (6.0, 4.0)
+    assert not [op for op in emitted.graph.get_operations() if "Call" in op.type]
+
+
+def test_gradients_through_a_nested_function_are_lowered_too() -> None:
+    @tf.function(autograph=False)
+    def nested(x):
+        return tf.nn.relu(x) ** 2
+
+    def step(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = nested(x)
+        return tape.gradient(y, x)
+
+    emitted = emit(step, tf.TensorSpec((3,)))
+    assert "ReluGrad" not in {op.type for op in emitted.graph.get_operations()}
+    np.testing.assert_allclose(emitted(tf.constant([-1.0, 2.0, 3.0])), [0.0, 4.0, 6.0])
+
+
+def test_a_loop_is_refused() -> None:
+    def step(x):
+        return tf.while_loop(lambda i: i < 3.0, lambda i: i + x, [x])
+
+    with pytest.raises(NotLowered, match="loops and branches"):
+        emit(step, tf.TensorSpec(()))
+
+
+def test_a_lowering_of_ones_own_reaches_forward_ops() -> None:
+    traced = tf.function(tf.math.erf).get_concrete_function(tf.TensorSpec((2,)))
+    table = {"Erf": lambda op, x: tf.tanh(x)}
+    emitted = tf.function(lowered(traced, table)).get_concrete_function(tf.TensorSpec((2,)))
+    x = tf.constant([0.5, -2.0])
+    np.testing.assert_allclose(emitted(x), tf.tanh(x))

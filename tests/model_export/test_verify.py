@@ -1,0 +1,147 @@
+"""Verification: every way an artifact can be wrong is a row that fails, with its error."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from pocketfed.model_export import Check, Verification, artifact, verify
+from pocketfed.model_export.golden import Golden
+from pocketfed.protocol import wire
+from pocketfed.protocol.artifact import CHECKPOINT, GOLDEN, MODEL, Artifact, Manifest
+from pocketfed.protocol.errors import (
+    ExportError,
+    FlexRequired,
+    ParityFailure,
+    UninitialisedVariables,
+)
+from pocketfed.protocol.weights import Weights
+
+NO_TENSORFLOW = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("tensorflow", "keras"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Block())
+from pathlib import Path
+from pocketfed.model_export import verify
+verification = verify(Path(sys.argv[1]))
+verification.require()
+print(len(verification.checks), *sorted(verification.measured))
+from pocketfed.protocol.errors import ExportError
+try:
+    from pocketfed.model_export import export
+except ExportError as error:
+    print(error)
+"""
+
+
+def rewritten(
+    source: Artifact,
+    folder: Path,
+    *,
+    manifest: Manifest | None = None,
+    files: dict[str, bytes] | None = None,
+) -> Path:
+    """A copy of an artifact with other contents but right digests."""
+    folder.mkdir()
+    old = {name: source.bytes_of(name) for name in source.manifest.files}
+    artifact.write(folder, manifest or source.manifest, {**old, **(files or {})})
+    return folder
+
+
+def failed(verification: Verification) -> list[str]:
+    return [check.name for check in verification.checks if not check.passed]
+
+
+def test_a_good_artifact_passes_every_check_and_is_measured(dense: Artifact) -> None:
+    verification = verify(dense.folder)
+    assert failed(verification) == []
+    assert len({check.name for check in verification.checks}) == len(verification.checks) >= 20
+    assert verification.passed
+    verification.require()
+    assert verification.measured["train_ms_per_step"] > 0
+    assert verification.measured["model_bytes"] == len(dense.model)
+    assert dense.manifest.measured.keys() == verification.measured.keys()
+
+
+def test_verify_needs_no_tensorflow_and_export_says_that_it_does(dense: Artifact) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NO_TENSORFLOW, str(dense.folder)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    lines = done.stdout.splitlines()
+    assert lines[0].split()[1:] == ["model_bytes", "peak_rss_mib", "train_ms_per_step"]
+    assert "pip install 'pocketfed[export]'" in lines[1]
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("field", "row"),
+    [
+        ("weights_after_1", "weights after 1 step"),
+        ("weights_after_10", "weights after 10 steps"),
+        ("loss", "losses of 10 steps"),
+        ("outputs", "outputs of an inference"),
+        ("evaluate_correct_sum", "correct_sum of an evaluation"),
+    ],
+)
+def test_a_step_away_from_keras_fails_with_its_distance(
+    field: str, row: str, dense: Artifact, tmp_path: Path
+) -> None:
+    golden = Golden.from_bytes(dense.bytes_of(GOLDEN))
+    wrong = np.array(getattr(golden, field))
+    wrong.reshape(-1)[0] += 0.5
+    body = replace(golden, **{field: wrong}).to_bytes()
+    verification = verify(rewritten(dense, tmp_path / "a", files={GOLDEN: body}))
+    assert row in failed(verification)
+    with pytest.raises(ParityFailure, match="away from Keras") as failure:
+        verification.require()
+    assert failure.value.max_error == pytest.approx(0.5, abs=1e-3)
+
+
+def test_another_checkpoint_fails(dense: Artifact, tmp_path: Path) -> None:
+    moved = Weights(dense.checkpoint.spec, dense.checkpoint.vector + np.float32(1))
+    folder = rewritten(dense, tmp_path / "a", files={CHECKPOINT: wire.encode(moved)})
+    assert "first weights unlike the checkpoint" in failed(verify(folder))
+
+
+@pytest.mark.parametrize(
+    ("change", "row"),
+    [
+        ({"labels": ("one", "two")}, "labels missing or left over"),
+        ({"ops": {"ADD": 1}}, "ops the manifest miscounts"),
+        ({"signatures": {}}, "signatures the manifest misdescribes"),
+    ],
+)
+def test_a_manifest_that_describes_another_model_fails(
+    change: dict[str, object], row: str, dense: Artifact, tmp_path: Path
+) -> None:
+    manifest = msgspec.structs.replace(dense.manifest, **change)
+    assert row in failed(verify(rewritten(dense, tmp_path / "a", manifest=manifest)))
+
+
+def test_a_file_that_is_no_model_is_not_run(dense: Artifact, tmp_path: Path) -> None:
+    folder = rewritten(dense, tmp_path / "a", files={MODEL: b"no model"})
+    with pytest.raises(ExportError, match=r"not a \.tflite file"):
+        verify(folder)
+
+
+@pytest.mark.parametrize("kind", [FlexRequired, UninitialisedVariables, ExportError])
+def test_require_raises_the_error_of_the_first_failed_check(kind: type[ExportError]) -> None:
+    checks = (Check("fine", 0.0), Check("first", 2.0, 1.0, kind), Check("second", 1.0))
+    with pytest.raises(kind, match="first: got 2, expected at most 1"):
+        Verification(checks, {}).require()
+
+
+def test_a_check_of_nan_fails() -> None:
+    assert not Check("loss", float("nan"), 1.0).passed
