@@ -1,0 +1,25 @@
+"""Phones, honestly simulated: the very model bytes, the very protocol, and a clock a seed repeats.
+
+A fleet of phones shares out a data set, checks in with a server over HTTP or in-process, trains
+with the phones' runtime and sends deltas; a monitor measures every checkpoint, and a report shows
+the run.
+"""
+
+from .datasets import DATASETS, fetch
+from .fleet import FleetSettings, LiveFleet, VirtualClock, VirtualFleet
+from .monitor import Monitor
+from .report import RunFacts, write_report
+from .trainers import LiteRTTrainer
+
+__all__ = [
+    "DATASETS",
+    "FleetSettings",
+    "LiteRTTrainer",
+    "LiveFleet",
+    "Monitor",
+    "RunFacts",
+    "VirtualClock",
+    "VirtualFleet",
+    "fetch",
+    "write_report",
+]

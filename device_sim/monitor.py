@@ -1,0 +1,133 @@
+"""A monitor follows a task: it evaluates every new checkpoint once and tells it as a row."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from ..protocol import wire
+from ..protocol.admin import CheckpointSummary, RoundPhase, RoundSummary, TaskHistory
+from ..protocol.weights import WeightSpec
+from .datasets import Examples
+from .sessions import RoundTally
+from .trainers import Trainer
+
+
+@dataclass(frozen=True)
+class RoundRow:
+    """A committed round and how good its checkpoint is; round 0 is the untrained model.
+
+    ``late``, ``dropped`` and the bytes are the phones' own account as it stood when the row was
+    made; ``seconds`` counts from the opening of the task's first round, on the server's clock;
+    ``checkpoint`` is the SHA-256 of the weights.
+    """
+
+    round: int
+    attempt: int
+    accuracy: float
+    loss: float
+    train_loss: float | None
+    accepted: int
+    late: int
+    dropped: int
+    num_examples: int
+    bytes_up: int
+    bytes_down: int
+    seconds: float
+    checkpoint: str
+
+
+class Monitor:
+    """Turns the history of one task into rows.
+
+    ``history`` and ``fetch`` ask the server, ``tally`` the fleet. Evaluation runs on the thread
+    that polls, so phones in other threads keep going.
+    """
+
+    def __init__(
+        self,
+        *,
+        history: Callable[[], TaskHistory],
+        fetch: Callable[[CheckpointSummary], bytes],
+        tally: Callable[[int, int], RoundTally],
+        trainer: Trainer,
+        test: Examples,
+        spec: WeightSpec,
+    ) -> None:
+        self._history = history
+        self._fetch = fetch
+        self._tally = tally
+        self._trainer = trainer
+        self._test = test
+        self._spec = spec
+        self.rows: list[RoundRow] = []
+        self._evaluated: set[int] = set()
+
+    def poll(self) -> list[RoundRow]:
+        """Evaluates the checkpoints that are new since the last call; returns their rows."""
+        return list(self._fresh())
+
+    def follow(
+        self,
+        *,
+        until: Callable[[], bool],
+        every_s: float = 0.2,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> Iterator[RoundRow]:
+        """Polls every ``every_s`` seconds and yields rows; once more after ``until`` is true.
+
+        A caller that stops taking rows stops the evaluation too: ``rows`` ends with the last one
+        it took.
+        """
+        is_over = False
+        while not is_over:
+            is_over = until()
+            known = len(self.rows)
+            yield from self._fresh()
+            if len(self.rows) == known and not is_over:
+                sleep(every_s)
+
+    def _fresh(self) -> Iterator[RoundRow]:
+        history = self._history()
+        for checkpoint in history.checkpoints:
+            if checkpoint.version not in self._evaluated:
+                row = self._row(checkpoint, history)
+                self._evaluated.add(checkpoint.version)
+                self.rows.append(row)
+                yield row
+
+    def _row(self, checkpoint: CheckpointSummary, history: TaskHistory) -> RoundRow:
+        weights = wire.decode(self._fetch(checkpoint), self._spec)
+        result = self._trainer.evaluate(weights, self._test)
+        round_ = _committed(history, checkpoint.version)
+        number, attempt = (round_.round, round_.attempt) if round_ else (0, 0)
+        tally = self._tally(number, attempt)
+        return RoundRow(
+            round=number,
+            attempt=attempt,
+            accuracy=result.accuracy,
+            loss=result.loss,
+            train_loss=round_.train_loss if round_ else None,
+            accepted=round_.accepted if round_ else 0,
+            late=tally.late,
+            dropped=tally.dropped,
+            num_examples=round_.num_examples if round_ else 0,
+            bytes_up=tally.bytes_up,
+            bytes_down=tally.bytes_down,
+            seconds=_seconds(history, checkpoint) if round_ else 0.0,
+            checkpoint=checkpoint.sha256,
+        )
+
+
+def _committed(history: TaskHistory, version: int) -> RoundSummary | None:
+    """The round that made a checkpoint; None for the first one."""
+    for round_ in history.rounds:
+        if round_.phase is RoundPhase.COMMITTED and round_.base_version == version - 1:
+            return round_
+    return None
+
+
+def _seconds(history: TaskHistory, checkpoint: CheckpointSummary) -> float:
+    opened = [round_.opened_at for round_ in history.rounds if round_.opened_at is not None]
+    return max(0.0, checkpoint.created_at - min(opened, default=checkpoint.created_at))

@@ -1,0 +1,27 @@
+"""Random streams: one independent generator per (seed, purpose, keys).
+
+No stream is shared between phones, so a result depends neither on the order of events nor on the
+number of workers.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+
+
+class Purpose(IntEnum):
+    """What a stream is for; the numbers are part of what a seed means, so they never change."""
+
+    OWNERSHIP = 1
+    CONDITIONS = 2
+    ARRIVAL = 3
+    DROP_OUT = 4
+    SHUFFLE = 5
+    RETRY = 6
+
+
+def stream(seed: int, purpose: Purpose, *keys: int) -> np.random.Generator:
+    """The generator of one purpose and, say, one device and one round; always the same one."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(int(purpose), *keys)))

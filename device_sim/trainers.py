@@ -1,0 +1,202 @@
+"""Trainers run local training and evaluation on one phone's examples.
+
+``LiteRTTrainer`` calls the signatures of the very ``.tflite`` bytes a real phone runs.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ..protocol.artifact import Manifest
+from ..protocol.errors import ConfigError, DamagedArtifact, DataError, SpecMismatch
+from ..protocol.plan import Plan
+from ..protocol.weights import Weights
+from .datasets import Examples
+from .quiet import quietly
+
+Floats = npt.NDArray[np.float32]
+SIGNATURES = ("train", "evaluate", "get_weights", "set_weights")
+
+
+@dataclass(frozen=True)
+class LocalResult:
+    """What local training gave: ``loss`` is the mean over the last pass, ``steps`` are batches."""
+
+    delta: Weights
+    num_examples: int
+    loss: float
+    steps: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Mean loss and share of correct labels over ``num_examples`` examples."""
+
+    loss: float
+    accuracy: float
+    num_examples: int
+
+
+class Trainer(Protocol):
+    """Trains and evaluates one model; not to be shared between threads."""
+
+    def train(
+        self, weights: Weights, examples: Examples, *, plan: Plan, rng: np.random.Generator
+    ) -> LocalResult:
+        """Runs the plan from ``weights``; the delta is trained - received."""
+        ...
+
+    def evaluate(self, weights: Weights, examples: Examples) -> Evaluation:
+        """Measures ``weights`` on every example once."""
+        ...
+
+
+NewTrainer = Callable[[bytes, Manifest], Trainer]
+
+
+class LiteRTTrainer:
+    """Local training through the signatures of a ``.tflite``, one thread, static batches.
+
+    A batch that is not full is padded with examples of weight 0, so every example counts exactly
+    once in a pass, whatever the phone owns. Raises DamagedArtifact when the model cannot be run.
+    """
+
+    def __init__(self, model: bytes, manifest: Manifest) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            with quietly():
+                self._interpreter = Interpreter(model_content=model, num_threads=1)
+                self._interpreter.allocate_tensors()
+                self._runners = {
+                    name: self._interpreter.get_signature_runner(name) for name in SIGNATURES
+                }
+        except (ValueError, RuntimeError) as error:
+            raise DamagedArtifact(f"the runtime cannot load {manifest.name}: {error}") from error
+        self._manifest = manifest
+        self._spec = manifest.weight_spec
+
+    def train(
+        self, weights: Weights, examples: Examples, *, plan: Plan, rng: np.random.Generator
+    ) -> LocalResult:
+        """Shuffles before each pass; at most ``plan.max_examples`` take part, the same in all."""
+        self._require_plan(plan, examples)
+        chosen = examples
+        if len(examples) > plan.max_examples:
+            chosen = examples.take(rng.permutation(len(examples))[: plan.max_examples])
+        self._run("set_weights", weights=weights.vector)
+        feed = _Feed(self._inputs(chosen, "train"), chosen.y, batch_size=self._manifest.batch_size)
+        rate = np.float32(plan.learning_rate)
+        for _ in range(plan.epochs):
+            loss = self._one_pass(feed, rng.permutation(len(chosen)), plan.batch_size, rate)
+        trained = self._run("get_weights")["weights"]
+        return LocalResult(
+            delta=Weights(self._spec, trained - weights.vector),
+            num_examples=len(chosen),
+            loss=loss,
+            steps=plan.epochs * math.ceil(len(chosen) / plan.batch_size),
+        )
+
+    def evaluate(self, weights: Weights, examples: Examples) -> Evaluation:
+        if not len(examples):
+            raise DataError("there is no example to evaluate on")
+        self._run("set_weights", weights=weights.vector)
+        size = self._manifest.evaluate_batch_size
+        loss = correct = count = 0.0
+        feed = _Feed(self._inputs(examples, "evaluate"), examples.y, batch_size=size)
+        for x, y, weight, _ in feed.batches(np.arange(len(examples)), size):
+            out = self._run("evaluate", x=x, y=y, weight=weight)
+            loss += float(out["loss_sum"])
+            correct += float(out["correct_sum"])
+            count += float(out["weight_sum"])
+        return Evaluation(loss=loss / count, accuracy=correct / count, num_examples=len(examples))
+
+    def _one_pass(
+        self,
+        feed: _Feed,
+        order: npt.NDArray[np.int64],
+        batch_size: int,
+        learning_rate: np.float32,
+    ) -> float:
+        total = 0.0
+        for x, y, weight, count in feed.batches(order, batch_size):
+            out = self._run("train", x=x, y=y, weight=weight, learning_rate=learning_rate)
+            total += float(out["loss"]) * count
+        return total / len(order)
+
+    def _require_plan(self, plan: Plan, examples: Examples) -> None:
+        if not len(examples):
+            raise DataError("there is no example to train on")
+        if plan.batch_size > self._manifest.batch_size:
+            raise ConfigError(
+                "batch_size",
+                plan.batch_size,
+                f"{self._manifest.name} was exported for batches of at most "
+                f"{self._manifest.batch_size}; lower it in the plan or export the model again",
+            )
+
+    def _inputs(self, examples: Examples, signature: str) -> Floats:
+        """The examples as this signature's ``x``, one row each."""
+        specs = self._manifest.signatures[signature].inputs
+        row = next(spec.shape[1:] for spec in specs if spec.name == "x")
+        inputs = examples.inputs(self._manifest.input_scale)
+        if math.prod(row) != math.prod(inputs.shape[1:]):
+            raise SpecMismatch(
+                f"{self._manifest.name} takes inputs of shape {row}, "
+                f"the examples have shape {inputs.shape[1:]}"
+            )
+        return inputs.reshape(len(examples), *row)
+
+    def _run(self, signature: str, **inputs: object) -> dict[str, Any]:
+        try:
+            outputs: dict[str, Any] = self._runners[signature](**inputs)
+        except (ValueError, RuntimeError) as error:
+            raise DamagedArtifact(
+                f"{self._manifest.name} failed in {signature}: {error}; export it again"
+            ) from error
+        return outputs
+
+
+class _Feed:
+    """Static batches over some examples; the arrays it yields are filled anew for each batch."""
+
+    def __init__(self, x: Floats, y: npt.NDArray[np.int32], *, batch_size: int) -> None:
+        self._x, self._y = x, y
+        self._batch = np.zeros((batch_size, *x.shape[1:]), np.float32)
+        self._labels = np.zeros(batch_size, np.int32)
+        self._weight = np.zeros(batch_size, np.float32)
+
+    def batches(
+        self, order: npt.NDArray[np.int64], size: int
+    ) -> Iterator[tuple[Floats, npt.NDArray[np.int32], Floats, int]]:
+        """Yields (x, y, weight, count) with ``count`` real examples first, the rest weight 0."""
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            count = len(rows)
+            self._batch[:count] = self._x[rows]
+            self._labels[:count] = self._y[rows]
+            self._weight[:count] = 1.0
+            self._weight[count:] = 0.0
+            yield self._batch, self._labels, self._weight, count
+
+
+class TrainerPool:
+    """One trainer per thread and model, made when first needed and kept."""
+
+    def __init__(self, new_trainer: NewTrainer) -> None:
+        self._new_trainer = new_trainer
+        self._of_this_thread = threading.local()
+
+    def get(self, model_sha256: str, model: bytes, manifest: Manifest) -> Trainer:
+        """This thread's trainer of a model."""
+        mine: dict[str, Trainer] = self._of_this_thread.__dict__
+        if model_sha256 not in mine:
+            mine[model_sha256] = self._new_trainer(model, manifest)
+        return mine[model_sha256]

@@ -1,0 +1,218 @@
+"""Local training on the phone's runtime, against the same training in NumPy."""
+
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pocketfed.device_sim.trainers import LiteRTTrainer, TrainerPool
+from pocketfed.protocol.errors import ConfigError, DamagedArtifact, DataError, SpecMismatch
+from pocketfed.protocol.plan import Plan
+from pocketfed.protocol.weights import Weights
+
+
+@dataclass
+class NumpyModel:
+    """Two dense layers with ReLU between, softmax cross-entropy, plain SGD, in float64."""
+
+    w1: np.ndarray
+    b1: np.ndarray
+    w2: np.ndarray
+    b2: np.ndarray
+
+    @classmethod
+    def of(cls, weights):
+        return cls(*(weights[entry.name].astype(np.float64) for entry in weights.spec.entries))
+
+    def loss(self, x, y):
+        """Per example; keeps what the backward pass needs."""
+        self._x = x.reshape(len(x), -1)
+        self._h = np.maximum(self._x @ self.w1 + self.b1, 0)
+        self.logits = self._h @ self.w2 + self.b2
+        shifted = self.logits - self.logits.max(1, keepdims=True)
+        self._p = np.exp(shifted) / np.exp(shifted).sum(1, keepdims=True)
+        return -np.log(self._p[np.arange(len(y)), y])
+
+    def step(self, x, y, learning_rate):
+        loss = self.loss(x, y)
+        d = (self._p - np.eye(self.logits.shape[1])[y]) / len(y)
+        dh = (d @ self.w2.T) * (self._h > 0)
+        self.w2 -= learning_rate * self._h.T @ d
+        self.b2 -= learning_rate * d.sum(0)
+        self.w1 -= learning_rate * self._x.T @ dh
+        self.b1 -= learning_rate * dh.sum(0)
+        return loss
+
+    def vector(self):
+        return np.concatenate([part.ravel() for part in (self.w1, self.b1, self.w2, self.b2)])
+
+
+def numpy_training(artifact, examples, plan, *, seed, start):
+    """(delta, loss of the last pass) of the paper's ClientUpdate, written out."""
+    model, rng = NumpyModel.of(start), np.random.default_rng(seed)
+    x = examples.inputs(artifact.manifest.input_scale).astype(np.float64)
+    for _ in range(plan.epochs):
+        order = rng.permutation(len(x))
+        losses = []
+        for at in range(0, len(x), plan.batch_size):
+            batch = order[at : at + plan.batch_size]
+            losses.extend(model.step(x[batch], examples.y[batch], plan.learning_rate))
+    return model.vector() - start.vector, np.mean(losses)
+
+
+@pytest.fixture(scope="module")
+def trainer(artifact):
+    return LiteRTTrainer(artifact.model, artifact.manifest)
+
+
+@settings(deadline=None, max_examples=40)
+@given(count=st.integers(1, 43), epochs=st.integers(1, 3), batch_size=st.integers(1, 10))
+def test_every_example_counts_exactly_once_in_a_pass_whatever_the_phone_owns(
+    trainer, artifact, make_examples, count, epochs, batch_size
+):
+    examples = make_examples(count, seed=count)
+    plan = Plan(epochs=epochs, batch_size=batch_size, learning_rate=0.3)
+    result = trainer.train(artifact.checkpoint, examples, plan=plan, rng=np.random.default_rng(5))
+    delta, loss = numpy_training(artifact, examples, plan, seed=5, start=artifact.checkpoint)
+    np.testing.assert_allclose(result.delta.vector, delta, atol=2e-6)
+    assert result.loss == pytest.approx(loss, abs=1e-5)
+    assert result.num_examples == count
+    assert result.steps == epochs * -(-count // batch_size)
+
+
+def test_seven_examples_in_a_batch_of_ten_weigh_as_seven(trainer, artifact, make_examples):
+    examples = make_examples(7)
+    plan = Plan(epochs=1, batch_size=10, learning_rate=0.1)
+    result = trainer.train(artifact.checkpoint, examples, plan=plan, rng=np.random.default_rng(0))
+    model = NumpyModel.of(artifact.checkpoint)
+    model.step(examples.inputs(artifact.manifest.input_scale), examples.y, 0.1)
+    expected = model.vector() - artifact.checkpoint.vector
+    np.testing.assert_allclose(result.delta.vector, expected, atol=1e-6)
+
+
+def test_the_same_stream_gives_the_same_bytes(trainer, artifact, make_examples):
+    plan, examples = Plan(epochs=2), make_examples(33)
+    first, second = (
+        trainer.train(artifact.checkpoint, examples, plan=plan, rng=np.random.default_rng(1))
+        for _ in range(2)
+    )
+    assert first.delta.vector.tobytes() == second.delta.vector.tobytes()
+
+
+def test_a_learning_rate_near_zero_moves_nothing(trainer, artifact, make_examples):
+    plan = Plan(learning_rate=1e-30)
+    result = trainer.train(
+        artifact.checkpoint, make_examples(25), plan=plan, rng=np.random.default_rng(0)
+    )
+    assert np.abs(result.delta.vector).max() < 1e-29
+
+
+def test_training_starts_from_the_weights_that_were_received(trainer, artifact, make_examples):
+    start = Weights(artifact.checkpoint.spec, artifact.checkpoint.vector * np.float32(0.5))
+    plan, examples = Plan(learning_rate=0.2), make_examples(12)
+    result = trainer.train(start, examples, plan=plan, rng=np.random.default_rng(2))
+    delta, _ = numpy_training(artifact, examples, plan, seed=2, start=start)
+    np.testing.assert_allclose(result.delta.vector, delta, atol=1e-6)
+
+
+def test_max_examples_caps_how_many_take_part_and_the_same_ones_in_every_pass(
+    trainer, artifact, make_examples
+):
+    examples, plan = make_examples(30), Plan(epochs=2, max_examples=8, learning_rate=0.2)
+    result = trainer.train(artifact.checkpoint, examples, plan=plan, rng=np.random.default_rng(4))
+    rng = np.random.default_rng(4)
+    chosen = examples.take(rng.permutation(30)[:8])
+    model = NumpyModel.of(artifact.checkpoint)
+    x = chosen.inputs(artifact.manifest.input_scale)
+    for _ in range(2):
+        order = rng.permutation(8)
+        model.step(x[order], chosen.y[order], 0.2)
+    assert result.num_examples == 8
+    expected = model.vector() - artifact.checkpoint.vector
+    np.testing.assert_allclose(result.delta.vector, expected, atol=1e-6)
+
+
+def test_a_batch_larger_than_the_exported_one_is_refused(trainer, artifact, make_examples):
+    with pytest.raises(ConfigError, match="batch_size=11: tiny was exported for batches of at"):
+        trainer.train(
+            artifact.checkpoint,
+            make_examples(5),
+            plan=Plan(batch_size=11),
+            rng=np.random.default_rng(0),
+        )
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 37])
+def test_evaluation_agrees_with_numpy(trainer, artifact, make_examples, count):
+    examples = make_examples(count, seed=7)
+    result = trainer.evaluate(artifact.checkpoint, examples)
+    model = NumpyModel.of(artifact.checkpoint)
+    losses = model.loss(examples.inputs(artifact.manifest.input_scale), examples.y)
+    assert result.num_examples == count
+    assert result.loss == pytest.approx(losses.mean(), abs=1e-5)
+    assert result.accuracy == pytest.approx((model.logits.argmax(1) == examples.y).mean())
+
+
+def test_nothing_to_train_or_evaluate_on_is_said(trainer, artifact, make_examples):
+    with pytest.raises(DataError, match="train"):
+        trainer.train(
+            artifact.checkpoint, make_examples(0), plan=Plan(), rng=np.random.default_rng(0)
+        )
+    with pytest.raises(DataError, match="evaluate"):
+        trainer.evaluate(artifact.checkpoint, make_examples(0))
+
+
+def test_images_of_another_size_are_refused(trainer, artifact, make_examples):
+    examples = make_examples(5)
+    wrong = type(examples)(examples.x[:, :3], examples.y)
+    with pytest.raises(SpecMismatch, match=r"takes inputs of shape \(4, 4\).*\(3, 4\)"):
+        trainer.train(artifact.checkpoint, wrong, plan=Plan(), rng=np.random.default_rng(0))
+
+
+def test_a_damaged_model_is_refused(artifact):
+    with pytest.raises(DamagedArtifact, match="cannot load tiny"):
+        LiteRTTrainer(artifact.model[:1000], artifact.manifest)
+
+
+def test_a_manifest_that_lies_about_the_batch_is_found_out(artifact, make_examples):
+    lying = LiteRTTrainer(artifact.model, msgspec.structs.replace(artifact.manifest, batch_size=11))
+    with pytest.raises(DamagedArtifact, match="failed in train"):
+        lying.train(
+            artifact.checkpoint, make_examples(5), plan=Plan(), rng=np.random.default_rng(0)
+        )
+
+
+def test_each_thread_has_a_trainer_of_its_own(artifact):
+    pool = TrainerPool(LiteRTTrainer)
+    found = []
+
+    def take():
+        found.append([pool.get("m", artifact.model, artifact.manifest) for _ in range(2)])
+
+    threads = [threading.Thread(target=take) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (a, again), (b, _) = found
+    assert a is again
+    assert a is not b
+
+
+def test_the_runtime_says_nothing_on_the_terminal(artifact):
+    program = (
+        "from pathlib import Path; import sys\n"
+        "from pocketfed.device_sim.trainers import LiteRTTrainer\n"
+        "from pocketfed.protocol.artifact import Artifact\n"
+        "artifact = Artifact.read(Path(sys.argv[1]))\n"
+        "LiteRTTrainer(artifact.model, artifact.manifest)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(artifact.folder)], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
