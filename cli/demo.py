@@ -38,10 +38,10 @@ def scenario_of(
             goal=10,
             over_selection=1.3,
             rounds=rounds,
-            selection_timeout_s=20.0,
-            report_timeout_s=20.0,
-            compute_timeout_s=10.0,
-            upload_timeout_s=10.0,
+            selection_timeout_s=10.0,
+            report_timeout_s=10.0,
+            compute_timeout_s=5.0,
+            upload_timeout_s=5.0,
             retry=RetryWindow(min_s=0.2, max_s=1.0),
         ),
         phones=phones,
@@ -99,7 +99,8 @@ def _address(process: subprocess.Popen[bytes], data_dir: Path) -> str:
     while process.poll() is None and time.monotonic() < ends:
         with contextlib.suppress(OSError, ValueError, PocketFedError):
             url: str = json.loads((data_dir / "server.json").read_text())["url"]
-            Session(url).exchange("GET", "/readyz")
+            with Session(url) as session:
+                session.exchange("GET", "/readyz")
             return url
         time.sleep(0.05)
     raise Unavailable(f"the server did not start; see {data_dir / 'server.log'}")

@@ -20,7 +20,7 @@ from ..device_sim.conditions import Conditions
 from ..device_sim.datasets import Dataset, Examples
 from ..device_sim.fleet import FleetSettings, LiveFleet, VirtualClock, VirtualFleet
 from ..device_sim.live_table import LiveTable
-from ..device_sim.monitor import Monitor, RoundRow
+from ..device_sim.monitor import Monitor
 from ..device_sim.partitions import summarise, unbalanced_dirichlet
 from ..device_sim.report import RunFacts, Summary, summarise_run, write_report
 from ..device_sim.sessions import Tallies
@@ -73,18 +73,19 @@ def live(
     out: Path,
 ) -> Summary:
     """Runs a scenario against the server at a URL and writes its report to ``out``."""
-    session = Session(server)
-    admin = _with_task(scenario, artifact, AdminClient(session, token=admin_token))
     owned, details = _owners(scenario, dataset)
-    fleet = LiveFleet(scenario.fleet, owned=owned, session=session)
-    monitor = _monitor(scenario, artifact, dataset, admin=admin, tallies=fleet.tallies)
-    began = time.monotonic()
-    table = LiveTable(rounds=scenario.settings.rounds, target=scenario.target)
-    is_over = _stop_rule(scenario, monitor, admin, clock=time.monotonic)
-    with fleet, table:
-        for row in monitor.follow(until=lambda: not fleet.is_running or is_over()):
-            table.add(row)
-    seconds = time.monotonic() - began
+    with Session(server) as session:
+        admin = _with_task(scenario, artifact, AdminClient(session, token=admin_token))
+        fleet = LiveFleet(scenario.fleet, owned=owned, session=session)
+        monitor = _monitor(scenario, artifact, dataset, admin=admin, tallies=fleet.tallies)
+        is_over = _stop_rule(scenario, monitor, admin, clock=time.monotonic)
+        began = time.monotonic()
+        with fleet, _table(scenario) as table:
+            for row in monitor.follow(until=lambda: not fleet.is_running or is_over()):
+                table.add(row)
+                if is_over():
+                    break
+        seconds = time.monotonic() - began
     return _report(scenario, monitor, fleet.tallies, details, seconds=seconds, out=out)
 
 
@@ -97,13 +98,13 @@ def virtual(scenario: Scenario, *, artifact: Artifact, dataset: Dataset, out: Pa
     shutil.rmtree(data_dir, ignore_errors=True)
     clock = VirtualClock()
     token = "operator"  # noqa: S105  # never leaves the process
-    session = Session(IN_PROCESS, transport=_app(data_dir, token, clock, seed=scenario.seed))
-    admin = _with_task(scenario, artifact, AdminClient(session, token=token))
     owned, details = _owners(scenario, dataset)
-    fleet = VirtualFleet(scenario.fleet, owned=owned, session=session, clock=clock)
-    monitor = _monitor(scenario, artifact, dataset, admin=admin, tallies=fleet.tallies)
-    is_over = _stop_rule(scenario, monitor, admin, clock=clock.now)
-    with LiveTable(rounds=scenario.settings.rounds, target=scenario.target) as table:
+    transport = _app(data_dir, token, clock, seed=scenario.seed)
+    with Session(IN_PROCESS, transport=transport) as session, _table(scenario) as table:
+        admin = _with_task(scenario, artifact, AdminClient(session, token=token))
+        fleet = VirtualFleet(scenario.fleet, owned=owned, session=session, clock=clock)
+        monitor = _monitor(scenario, artifact, dataset, admin=admin, tallies=fleet.tallies)
+        is_over = _stop_rule(scenario, monitor, admin, clock=clock.now)
 
         def until() -> bool:
             for row in monitor.poll():
@@ -112,6 +113,10 @@ def virtual(scenario: Scenario, *, artifact: Artifact, dataset: Dataset, out: Pa
 
         fleet.run(until=until)
     return _report(scenario, monitor, fleet.tallies, details, seconds=clock.now(), out=out)
+
+
+def _table(scenario: Scenario) -> LiveTable:
+    return LiveTable(rounds=scenario.settings.rounds, target=scenario.target)
 
 
 def _app(data_dir: Path, token: str, clock: VirtualClock, *, seed: int) -> httpx.WSGITransport:
@@ -201,6 +206,6 @@ def _report(
         target=scenario.target,
         details=(details,),
     )
-    rows: list[RoundRow] = monitor.rows
+    rows = monitor.settled()
     write_report(out, rows=rows, facts=facts)
     return summarise_run(rows, facts)

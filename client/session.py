@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import httpx
 import msgspec
 
-from ..protocol.errors import PocketFedError, Problem, ProtocolError, Unavailable, from_problem
+from ..protocol.errors import (
+    NoAnswer,
+    PocketFedError,
+    Problem,
+    ProtocolError,
+    Unavailable,
+    from_problem,
+)
 from ..protocol.record import Record
 
 _PROBLEM = "application/problem+json"
@@ -22,7 +30,7 @@ class Traffic:
 
 
 class Session:
-    """Speaks to one server, over a socket or over any other httpx transport."""
+    """Speaks to one server, over a socket or over any other httpx transport; a context manager."""
 
     def __init__(
         self,
@@ -45,7 +53,7 @@ class Session:
     ) -> httpx.Response:
         """Sends one request and returns its 2xx answer.
 
-        Raises the error the server's problem document names, or Unavailable when no answer came.
+        Raises the error the server's problem document names, or NoAnswer.
         """
         content = body.to_json() if isinstance(body, Record) else body
         fields = dict(headers or {})
@@ -57,9 +65,7 @@ class Session:
             answer = self._http.request(method, path, content=content, headers=fields)
         except httpx.TransportError as error:
             server = self._http.base_url
-            raise Unavailable(
-                f"{server} did not answer: {error}; is the server running?", retry_after_s=5.0
-            ) from error
+            raise NoAnswer(f"{server} did not answer: {error}; is the server running?") from error
         if traffic is not None:
             traffic.up += len(content or b"")
             traffic.down += len(answer.content)
@@ -69,6 +75,12 @@ class Session:
 
     def close(self) -> None:
         self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def _error_of(answer: httpx.Response) -> PocketFedError:

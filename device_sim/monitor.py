@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypedDict
 
 from ..protocol import wire
 from ..protocol.admin import CheckpointSummary, RoundPhase, RoundSummary, TaskHistory
@@ -19,8 +20,8 @@ class RoundRow:
     """A committed round and how good its checkpoint is; round 0 is the untrained model.
 
     ``late``, ``dropped`` and the bytes are the phones' own account as it stood when the row was
-    made; ``seconds`` counts from the opening of the task's first round, on the server's clock;
-    ``checkpoint`` is the SHA-256 of the weights.
+    made, see ``Monitor.settled``; ``seconds`` counts from the opening of the task's first round,
+    on the server's clock. ``checkpoint`` is the SHA-256 of the weights.
     """
 
     round: int
@@ -36,6 +37,15 @@ class RoundRow:
     bytes_down: int
     seconds: float
     checkpoint: str
+
+
+class Account(TypedDict):
+    """What only the phones know of a round."""
+
+    late: int
+    dropped: int
+    bytes_up: int
+    bytes_down: int
 
 
 class Monitor:
@@ -67,6 +77,10 @@ class Monitor:
     def poll(self) -> list[RoundRow]:
         """Evaluates the checkpoints that are new since the last call; returns their rows."""
         return list(self._fresh())
+
+    def settled(self) -> list[RoundRow]:
+        """The rows with the phones' account as it stands now: some sessions outlast their round."""
+        return [replace(row, **self._account(row.round, row.attempt)) for row in self.rows]
 
     def follow(
         self,
@@ -102,7 +116,6 @@ class Monitor:
         result = self._trainer.evaluate(weights, self._test)
         round_ = _committed(history, checkpoint.version)
         number, attempt = (round_.round, round_.attempt) if round_ else (0, 0)
-        tally = self._tally(number, attempt)
         return RoundRow(
             round=number,
             attempt=attempt,
@@ -110,14 +123,20 @@ class Monitor:
             loss=result.loss,
             train_loss=round_.train_loss if round_ else None,
             accepted=round_.accepted if round_ else 0,
-            late=tally.late,
-            dropped=tally.dropped,
             num_examples=round_.num_examples if round_ else 0,
-            bytes_up=tally.bytes_up,
-            bytes_down=tally.bytes_down,
+            **self._account(number, attempt),
             seconds=_seconds(history, checkpoint) if round_ else 0.0,
             checkpoint=checkpoint.sha256,
         )
+
+    def _account(self, round_: int, attempt: int) -> Account:
+        tally = self._tally(round_, attempt)
+        return {
+            "late": tally.late,
+            "dropped": tally.dropped,
+            "bytes_up": tally.bytes_up,
+            "bytes_down": tally.bytes_down,
+        }
 
 
 def _committed(history: TaskHistory, version: int) -> RoundSummary | None:

@@ -8,6 +8,7 @@ from enum import Enum
 import numpy as np
 
 from ..protocol.errors import (
+    NoAnswer,
     NotFound,
     PocketFedError,
     Unauthenticated,
@@ -49,8 +50,7 @@ class RetryPolicy:
 
     def same_request_wait_s(self, error: PocketFedError, *, tries: int) -> float:
         """The wait before a request goes out again after ``tries`` failed ones."""
-        # An Unavailable with a cause was made on this side, because no answer came.
-        if isinstance(error, Unavailable) and error.__cause__ is None:
+        if isinstance(error, Unavailable) and not isinstance(error, NoAnswer):
             return error.retry_after_s
         return self.first_wait_s * self.growth ** (tries - 1)
 

@@ -9,7 +9,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +18,8 @@ from ..protocol.artifact import Manifest
 from ..protocol.errors import ConfigError, DamagedArtifact, DataError, SpecMismatch
 from ..protocol.plan import Plan
 from ..protocol.weights import Weights
+from ..runtime import Array, Runtime
 from .datasets import Examples
-from .quiet import quietly
 
 Floats = npt.NDArray[np.float32]
 SIGNATURES = ("train", "evaluate", "get_weights", "set_weights")
@@ -69,17 +69,10 @@ class LiteRTTrainer:
     """
 
     def __init__(self, model: bytes, manifest: Manifest) -> None:
-        from ai_edge_litert.interpreter import Interpreter
-
-        try:
-            with quietly():
-                self._interpreter = Interpreter(model_content=model, num_threads=1)
-                self._interpreter.allocate_tensors()
-                self._runners = {
-                    name: self._interpreter.get_signature_runner(name) for name in SIGNATURES
-                }
-        except (ValueError, RuntimeError) as error:
-            raise DamagedArtifact(f"the runtime cannot load {manifest.name}: {error}") from error
+        self._runtime = Runtime(model)
+        missing = [name for name in SIGNATURES if name not in self._runtime.signatures()]
+        if missing:
+            raise DamagedArtifact(f"{manifest.name} has no signature {missing[0]!r}")
         self._manifest = manifest
         self._spec = manifest.weight_spec
 
@@ -91,14 +84,13 @@ class LiteRTTrainer:
         chosen = examples
         if len(examples) > plan.max_examples:
             chosen = examples.take(rng.permutation(len(examples))[: plan.max_examples])
-        self._run("set_weights", weights=weights.vector)
+        self._runtime.weights = weights.vector
         feed = _Feed(self._inputs(chosen, "train"), chosen.y, batch_size=self._manifest.batch_size)
-        rate = np.float32(plan.learning_rate)
+        rate = np.array(plan.learning_rate, np.float32)
         for _ in range(plan.epochs):
             loss = self._one_pass(feed, rng.permutation(len(chosen)), plan.batch_size, rate)
-        trained = self._run("get_weights")["weights"]
         return LocalResult(
-            delta=Weights(self._spec, trained - weights.vector),
+            delta=Weights(self._spec, self._runtime.weights - weights.vector),
             num_examples=len(chosen),
             loss=loss,
             steps=plan.epochs * math.ceil(len(chosen) / plan.batch_size),
@@ -107,12 +99,12 @@ class LiteRTTrainer:
     def evaluate(self, weights: Weights, examples: Examples) -> Evaluation:
         if not len(examples):
             raise DataError("there is no example to evaluate on")
-        self._run("set_weights", weights=weights.vector)
+        self._runtime.weights = weights.vector
         size = self._manifest.evaluate_batch_size
         loss = correct = count = 0.0
         feed = _Feed(self._inputs(examples, "evaluate"), examples.y, batch_size=size)
         for x, y, weight, _ in feed.batches(np.arange(len(examples)), size):
-            out = self._run("evaluate", x=x, y=y, weight=weight)
+            out = self._runtime.call("evaluate", {"x": x, "y": y, "weight": weight})
             loss += float(out["loss_sum"])
             correct += float(out["correct_sum"])
             count += float(out["weight_sum"])
@@ -123,12 +115,12 @@ class LiteRTTrainer:
         feed: _Feed,
         order: npt.NDArray[np.int64],
         batch_size: int,
-        learning_rate: np.float32,
+        learning_rate: Array,
     ) -> float:
         total = 0.0
         for x, y, weight, count in feed.batches(order, batch_size):
-            out = self._run("train", x=x, y=y, weight=weight, learning_rate=learning_rate)
-            total += float(out["loss"]) * count
+            inputs = {"x": x, "y": y, "weight": weight, "learning_rate": learning_rate}
+            total += self._runtime.train(inputs) * count
         return total / len(order)
 
     def _require_plan(self, plan: Plan, examples: Examples) -> None:
@@ -153,15 +145,6 @@ class LiteRTTrainer:
                 f"the examples have shape {inputs.shape[1:]}"
             )
         return inputs.reshape(len(examples), *row)
-
-    def _run(self, signature: str, **inputs: object) -> dict[str, Any]:
-        try:
-            outputs: dict[str, Any] = self._runners[signature](**inputs)
-        except (ValueError, RuntimeError) as error:
-            raise DamagedArtifact(
-                f"{self._manifest.name} failed in {signature}: {error}; export it again"
-            ) from error
-        return outputs
 
 
 class _Feed:

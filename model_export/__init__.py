@@ -15,7 +15,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ..protocol.errors import ExportError
-from .quiet import quietly
+from ..runtime import quietly
 from .verify import Check, Verification, verify
 
 if TYPE_CHECKING:

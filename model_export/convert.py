@@ -11,9 +11,9 @@ import tensorflow as tf
 from tensorflow.lite.python.convert_phase import ConverterError
 
 from ..protocol.errors import ExportError, FlexRequired, UnsupportedLayer
+from ..runtime import quietly
 from .inspection import layers_with, place_of
 from .lowering import NotLowered
-from .quiet import quietly
 from .signatures import Program
 
 _OP_LISTS = re.compile(r"(?:TF Select|Flex|Custom) ops: ([\w, ]+)")

@@ -12,8 +12,8 @@ from statistics import median
 
 from ..protocol.artifact import GOLDEN, Artifact
 from ..protocol.errors import ExportError
+from ..runtime import Runtime
 from .golden import Golden
-from .runtime import Runtime
 
 MIN_STEPS, MAX_STEPS, ENOUGH_S = 5, 100, 1.0
 TIME_LIMIT_S = 600

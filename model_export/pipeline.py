@@ -16,6 +16,7 @@ from ..protocol.errors import ExportError
 from ..protocol.plan import Plan
 from ..protocol.record import Name
 from ..protocol.weights import Weights
+from ..runtime import quietly
 from .artifact import record, staged, write
 from .convert import convert, unsupported
 from .golden import Golden
@@ -24,7 +25,6 @@ from .lint import Lint, lint
 from .losses import loss_of
 from .lowering import NotLowered
 from .optimizers import optimizer_of
-from .quiet import quietly
 from .reference import golden_of, weights_of
 from .signatures import Program, Trainee, trace
 from .verify import verify

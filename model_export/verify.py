@@ -13,10 +13,10 @@ import numpy as np
 
 from ..protocol.artifact import GOLDEN, Artifact, Tolerances
 from ..protocol.errors import ExportError, FlexRequired, ParityFailure, UninitialisedVariables
+from ..runtime import Runtime
 from .golden import STEPS, Array, Golden
 from .lint import Lint, lint, size_limit
 from .measure import measure
-from .runtime import Runtime
 
 THREADS = (2, 4)
 

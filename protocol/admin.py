@@ -41,7 +41,11 @@ class RoundPhase(StrEnum):
 
 
 class RoundSummary(Record, frozen=True, kw_only=True):
-    """One attempt at one round: places given, what became of them, and what it cost."""
+    """One attempt at one round: places given, what became of them, and what it cost.
+
+    ``dropped`` counts the places that expired; a device that is silent when its round closes is
+    counted in ``assigned`` alone. ``bytes_up`` are those of the accepted updates.
+    """
 
     round: Positive
     attempt: Positive

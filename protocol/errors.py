@@ -24,6 +24,7 @@
     │  ├─ ReportConflict        409
     │  └─ AssignmentExpired     410
     ├─ Unavailable              503  the receiver cannot answer now: try again later
+    │  └─ NoAnswer                   no answer came at all; made by the asking side
     ├─ ExportError                   the developer, offline
     │  ├─ UnsupportedLayer
     │  ├─ FlexRequired
@@ -168,6 +169,12 @@ class Unavailable(PocketFedError):
         self.retry_after_s = retry_after_s
 
 
+class NoAnswer(Unavailable):
+    """The request may or may not have arrived; sending it again is safe everywhere."""
+
+    code = "no_answer"
+
+
 class ExportError(PocketFedError):
     """A model cannot become, or an artifact no longer is, something a phone can train."""
 
@@ -246,8 +253,10 @@ def from_problem(problem: Problem) -> PocketFedError:
     A code this version does not know becomes the nearest ancestor its status allows.
     """
     kind = _BY_CODE.get(problem.code)
-    if kind is Unavailable or (kind is None and problem.status >= 500):
-        return Unavailable(problem.detail, retry_after_s=problem.retry_after_s or 60.0)
+    if kind is None and problem.status >= 500:
+        kind = Unavailable
+    if kind is not None and issubclass(kind, Unavailable):
+        return kind(problem.detail, retry_after_s=problem.retry_after_s or 60.0)
     if kind is None:
         return ProtocolError(f"{problem.code}: {problem.detail}")
     error = kind.__new__(kind)

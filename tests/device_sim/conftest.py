@@ -59,7 +59,8 @@ def make_examples() -> Callable[..., Examples]:
 @pytest.fixture(scope="session")
 def artifact(tmp_path_factory) -> Artifact:
     """A real export of a two-layer model of 4 x 4 images."""
-    from pocketfed.model_export import export, quietly
+    from pocketfed.model_export import export
+    from pocketfed.runtime import quietly
 
     with quietly():
         import keras

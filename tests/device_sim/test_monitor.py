@@ -1,8 +1,11 @@
 """The monitor: each checkpoint once, with the counts of the round that made it."""
 
+from dataclasses import replace
+
 import pytest
 from pocketfed.device_sim.fleet import FleetSettings, VirtualClock, VirtualFleet
 from pocketfed.device_sim.monitor import Monitor
+from pocketfed.device_sim.sessions import SessionOutcome, SessionRecord
 from pocketfed.device_sim.trainers import LiteRTTrainer
 from pocketfed.protocol import wire
 from pocketfed.protocol.plan import RetryWindow, RoundSettings
@@ -120,3 +123,26 @@ def test_a_follower_that_has_seen_enough_stops_the_evaluation(run):
             break
     assert [row.round for row in monitor.rows] == [0, 1]
     assert monitor._trainer.evaluations == 2
+
+
+def test_settled_rows_count_the_sessions_that_outlasted_their_round(run):
+    server, fleet, monitor = run
+    fleet.run(until=until_committed(server, 1))
+    before = monitor.poll()[1]
+    straggler = SessionRecord(
+        device=7,
+        round=1,
+        attempt=1,
+        outcome=SessionOutcome.LATE,
+        shape="-v[]#",
+        num_examples=0,
+        bytes_up=50,
+        bytes_down=7,
+    )
+    fleet.tallies.add(straggler)
+    assert monitor.settled()[1] == replace(
+        before,
+        late=before.late + 1,
+        bytes_up=before.bytes_up + 50,
+        bytes_down=before.bytes_down + 7,
+    )

@@ -8,7 +8,6 @@ import keras
 import pytest
 import tensorflow as tf
 from pocketfed.model_export.lint import lint
-from pocketfed.model_export.quiet import quietly
 from pocketfed.protocol.artifact import Artifact
 from pocketfed.protocol.errors import (
     DamagedArtifact,
@@ -16,6 +15,7 @@ from pocketfed.protocol.errors import (
     FlexRequired,
     UninitialisedVariables,
 )
+from pocketfed.runtime import quietly
 
 MODULE_BYTES = 10_000
 

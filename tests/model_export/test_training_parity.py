@@ -10,9 +10,9 @@ import pytest
 from pocketfed.model_export.convert import convert
 from pocketfed.model_export.losses import loss_of
 from pocketfed.model_export.optimizers import optimizer_of
-from pocketfed.model_export.runtime import Runtime
 from pocketfed.model_export.signatures import Trainee, trace
 from pocketfed.protocol.artifact import Artifact
+from pocketfed.runtime import Runtime
 
 layers = keras.layers
 BATCH, STEPS = 4, 10

@@ -1,4 +1,4 @@
-"""The phone's runtime on this machine: an artifact's model in a LiteRT interpreter."""
+"""An artifact's model in a LiteRT interpreter."""
 
 from __future__ import annotations
 
@@ -6,22 +6,31 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from ai_edge_litert.interpreter import Interpreter
+import numpy.typing as npt
 
 from ..protocol.errors import DamagedArtifact
 from ..protocol.weights import Vector
-from .golden import Array
 from .quiet import quietly
+
+Array = npt.NDArray[Any]
 
 
 class Runtime:
-    """One interpreter with its own copy of the weights, which start at the model's initial ones."""
+    """One interpreter with its own copy of the weights, which start at the model's initial ones.
+
+    Belongs to one thread at a time. Raises DamagedArtifact for a model it cannot open or run.
+    """
 
     def __init__(self, model: bytes, *, num_threads: int = 1) -> None:
-        self._runners: dict[str, Any] = {}
+        from ai_edge_litert.interpreter import Interpreter
+
         try:
             with quietly():
                 self._interpreter: Any = Interpreter(model_content=model, num_threads=num_threads)
+                self._runners: dict[str, Any] = {
+                    name: self._interpreter.get_signature_runner(name)
+                    for name in self._interpreter.get_signature_list()
+                }
         except (RuntimeError, ValueError) as error:
             raise DamagedArtifact(f"the runtime cannot open the model: {error}") from error
 
@@ -31,16 +40,14 @@ class Runtime:
         return found
 
     def call(self, signature: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """Runs one signature; raises DamagedArtifact when the runtime refuses."""
+        """Runs one signature; the outputs are the caller's own."""
         try:
-            if signature in self._runners:
-                return dict(self._runners[signature](**inputs))
-            with quietly():
-                runner = self._interpreter.get_signature_runner(signature)
-                self._runners[signature] = runner
-                return dict(runner(**inputs))
+            outputs: dict[str, Array] = self._runners[signature](**inputs)
+        except KeyError as error:
+            raise DamagedArtifact(f"the model has no signature {signature!r}") from error
         except (RuntimeError, ValueError) as error:
             raise DamagedArtifact(f"{signature} cannot run: {error}") from error
+        return outputs
 
     def train(self, inputs: Mapping[str, Array]) -> float:
         """One step; the loss before it."""

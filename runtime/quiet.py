@@ -6,11 +6,13 @@ import contextlib
 import logging
 import os
 import sys
-import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 STDERR = 2
+_ONE_AT_A_TIME = threading.RLock()
 
 
 @contextlib.contextmanager
@@ -19,9 +21,9 @@ def quietly() -> Iterator[None]:
 
     It redirects the file descriptor, hence other threads are silent too: keep the block short.
     """
-    sys.stderr.flush()
-    kept = os.dup(STDERR)
-    with tempfile.TemporaryFile() as sink, _no_warnings():
+    with _ONE_AT_A_TIME, Path(os.devnull).open("wb") as sink, _no_warnings():
+        sys.stderr.flush()
+        kept = os.dup(STDERR)
         os.dup2(sink.fileno(), STDERR)
         try:
             yield

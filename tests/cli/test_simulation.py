@@ -1,0 +1,114 @@
+"""The packages joined: export, server, phones and report, in one process and over HTTP."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from pocketfed.cli.demo import scenario_of, server_process
+from pocketfed.cli.simulation import live, virtual
+from pocketfed.client import AdminClient, Session
+from pocketfed.device_sim.datasets import Dataset, Examples
+from pocketfed.model_export import export
+from pocketfed.protocol.admin import RoundPhase, TaskStatus
+from pocketfed.protocol.artifact import Artifact, InputScale
+
+SMALL = replace(scenario_of(phones=12, seed=3, rounds=3, target=None, limit_s=3600.0), drop_out=0.2)
+
+
+def _examples(prototypes: np.ndarray, count: int, rng: np.random.Generator) -> Examples:
+    labels = rng.integers(0, 10, count).astype(np.int32)
+    noise = rng.integers(0, 80, (count, 28, 28))
+    return Examples(np.clip(prototypes[labels] + noise, 0, 255).astype(np.uint8), labels)
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    """Ten noisy patterns a linear model can tell apart."""
+    rng = np.random.default_rng(5)
+    prototypes = rng.integers(0, 2, (10, 28, 28)) * 150
+    return Dataset(
+        name="patterns",
+        origin="generated",
+        train=_examples(prototypes, 600, rng),
+        test=_examples(prototypes, 200, rng),
+    )
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [keras.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dense(10)], name="linear"
+    )
+    return export(
+        model,
+        out=tmp_path_factory.mktemp("export") / "artifact",
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        input_scale=InputScale(scale=1 / 255),
+    )
+
+
+def _last_checkpoint(folder: Path) -> str:
+    with (folder / "rounds.csv").open() as file:
+        return list(csv.DictReader(file))[-1]["checkpoint"]
+
+
+def test_a_virtual_run_learns_and_leaves_its_report(
+    artifact: Artifact, dataset: Dataset, tmp_path: Path
+) -> None:
+    summary = virtual(SMALL, artifact=artifact, dataset=dataset, out=tmp_path)
+    assert summary.rounds == 3
+    assert summary.accuracy > 0.9
+    assert json.loads((tmp_path / "summary.json").read_bytes())["accuracy"] == summary.accuracy
+    assert (tmp_path / "accuracy.png").read_bytes().startswith(b"\x89PNG")
+    assert "<html" in (tmp_path / "index.html").read_text()
+
+
+def test_the_same_seed_gives_the_same_checkpoint(
+    artifact: Artifact, dataset: Dataset, tmp_path: Path
+) -> None:
+    for name, seed in (("first", 3), ("again", 3), ("other", 4)):
+        scenario = replace(SMALL, seed=seed)
+        virtual(scenario, artifact=artifact, dataset=dataset, out=tmp_path / name)
+    first, again, other = (_last_checkpoint(tmp_path / n) for n in ("first", "again", "other"))
+    assert first == again
+    assert first != other
+
+
+def test_a_run_ends_when_its_target_is_reached(
+    artifact: Artifact, dataset: Dataset, tmp_path: Path
+) -> None:
+    settings = msgspec.structs.replace(SMALL.settings, rounds=50)
+    scenario = replace(SMALL, settings=settings, target=0.5)
+    summary = virtual(scenario, artifact=artifact, dataset=dataset, out=tmp_path)
+    assert summary.accuracy >= 0.5
+    assert summary.rounds == summary.rounds_to_target < 50
+
+
+@pytest.mark.slow
+def test_a_live_run_over_http_commits_every_round(
+    artifact: Artifact, dataset: Dataset, tmp_path: Path
+) -> None:
+    with server_process(tmp_path / "server") as url:
+        token = (tmp_path / "server" / "admin.token").read_text().strip()
+        summary = live(
+            SMALL,
+            artifact=artifact,
+            dataset=dataset,
+            server=url,
+            admin_token=token,
+            out=tmp_path / "report",
+        )
+        with Session(url) as session:
+            history = AdminClient(session, token=token).history(SMALL.task)
+    assert summary.rounds == 3
+    assert history.task.status is TaskStatus.FINISHED
+    committed = [r for r in history.rounds if r.phase is RoundPhase.COMMITTED]
+    assert [r.accepted for r in committed] == [10, 10, 10]
+    assert summary.accuracy > 0.9
