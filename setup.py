@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 PARTS = ["protocol", "runtime", "model_export", "server", "client", "device_sim", "cli"]
@@ -20,9 +21,20 @@ DEV = [
     "pytest>=9",
     "pytest-xdist>=3.6",
     "ruff>=0.11",
+    "setuptools>=77",
 ]
 
+
+class BuildWithoutSetup(build_py):
+    """This file lies in the package's folder and is none of its modules."""
+
+    def find_package_modules(self, package, package_dir):
+        modules = super().find_package_modules(package, package_dir)
+        return [module for module in modules if module[1] != "setup"]
+
+
 setup(
+    cmdclass={"build_py": BuildWithoutSetup},
     packages=[
         "pocketfed",
         *(

@@ -57,8 +57,8 @@ def out(values: Values) -> None:
 def export(values: Values) -> None:
     flags.DEFINE_string(
         "loss",
-        "sparse_categorical_crossentropy",
-        "Keras loss of a .keras file; its outputs are probabilities",
+        None,
+        "Keras loss for a .keras file, on probabilities; by default the one it was compiled with",
         flag_values=values,
     )
     flags.DEFINE_integer(

@@ -6,9 +6,10 @@ same Flask app in this process, on a clock that the seed reproduces.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,8 +100,11 @@ def virtual(scenario: Scenario, *, artifact: Artifact, dataset: Dataset, out: Pa
     clock = VirtualClock()
     token = "operator"  # noqa: S105  # never leaves the process
     owned, details = _owners(scenario, dataset)
-    transport = _app(data_dir, token, clock, seed=scenario.seed)
-    with Session(IN_PROCESS, transport=transport) as session, _table(scenario) as table:
+    with (
+        _app(data_dir, token, clock, seed=scenario.seed) as transport,
+        Session(IN_PROCESS, transport=transport) as session,
+        _table(scenario) as table,
+    ):
         admin = _with_task(scenario, artifact, AdminClient(session, token=token))
         fleet = VirtualFleet(scenario.fleet, owned=owned, session=session, clock=clock)
         monitor = _monitor(scenario, artifact, dataset, admin=admin, tallies=fleet.tallies)
@@ -119,13 +123,21 @@ def _table(scenario: Scenario) -> LiveTable:
     return LiveTable(rounds=scenario.settings.rounds, target=scenario.target)
 
 
-def _app(data_dir: Path, token: str, clock: VirtualClock, *, seed: int) -> httpx.WSGITransport:
+@contextlib.contextmanager
+def _app(
+    data_dir: Path, token: str, clock: VirtualClock, *, seed: int
+) -> Iterator[httpx.WSGITransport]:
     from ..server import create_app
+    from ..server.app import EXTENSION
     from ..server.config import Config
 
     config = Config(data_dir=data_dir, coordinator="inline", admin_token=token)
     draws = np.random.default_rng(seed)
-    return httpx.WSGITransport(app=create_app(config, clock=clock.now, entropy=draws.bytes))
+    app = create_app(config, clock=clock.now, entropy=draws.bytes)
+    try:
+        yield httpx.WSGITransport(app=app)
+    finally:
+        app.extensions[EXTENSION].close()
 
 
 def _with_task(scenario: Scenario, artifact: Artifact, admin: AdminClient) -> AdminClient:

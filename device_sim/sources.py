@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -89,6 +89,7 @@ class Archive:
 
         pooch.get_logger().setLevel(logging.WARNING)
         patience = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
+        download: Any = pooch.HTTPDownloader(timeout=patience)
         with tempfile.TemporaryDirectory() as folder:
             try:
                 path = pooch.retrieve(
@@ -96,7 +97,7 @@ class Archive:
                     known_hash=self.sha256,
                     path=folder,
                     fname="archive.npz",
-                    downloader=pooch.HTTPDownloader(timeout=patience),
+                    downloader=download,
                 )
             except OSError as error:
                 raise DataError(f"{self.url} cannot be reached") from error

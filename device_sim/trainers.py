@@ -87,6 +87,7 @@ class LiteRTTrainer:
         self._runtime.weights = weights.vector
         feed = _Feed(self._inputs(chosen, "train"), chosen.y, batch_size=self._manifest.batch_size)
         rate = np.array(plan.learning_rate, np.float32)
+        loss = math.nan
         for _ in range(plan.epochs):
             loss = self._one_pass(feed, rng.permutation(len(chosen)), plan.batch_size, rate)
         return LocalResult(

@@ -103,7 +103,7 @@ def _ops_of(layer: keras.layers.Layer) -> frozenset[str]:
     def step(*inputs: tf.Tensor) -> list[tf.Tensor]:
         with tf.GradientTape() as tape:
             tape.watch(inputs)
-            outputs = alone(list(inputs) if len(inputs) > 1 else inputs[0], training=True)
+            outputs = alone(list(inputs) if len(specs) > 1 else inputs[0], training=True)
         sources = [*inputs, *(variable.value for variable in alone.trainable_variables)]
         return [g for g in tape.gradient(outputs, sources) if g is not None]
 

@@ -54,7 +54,7 @@ def loss_of(loss: str | keras.losses.Loss) -> Loss:
     if isinstance(loss, str) and loss in KINDS:
         return Loss(loss, KINDS[loss].keras_class())
     for name, kind in KINDS.items():
-        if isinstance(loss, kind.keras_class):
+        if not isinstance(loss, str) and isinstance(loss, kind.keras_class):
             if loss.get_config().get("ignore_class") is not None:
                 raise ExportError(f"{name} has ignore_class set; give such examples weight 0")
             return Loss(name, loss)

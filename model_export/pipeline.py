@@ -22,7 +22,7 @@ from .convert import convert, unsupported
 from .golden import Golden
 from .inspection import require_exportable
 from .lint import Lint, lint
-from .losses import loss_of
+from .losses import KINDS, loss_of
 from .lowering import NotLowered
 from .optimizers import optimizer_of
 from .reference import golden_of, weights_of
@@ -37,7 +37,7 @@ def export(
     model: keras.Model,
     *,
     out: Path,
-    loss: str | keras.losses.Loss,
+    loss: str | keras.losses.Loss | None = None,
     optimizer: str = "sgd",
     batch_size: int = 10,
     evaluate_batch_size: int = 100,
@@ -49,15 +49,20 @@ def export(
 ) -> Artifact:
     """Exports a model into the folder ``out``, which is replaced only if every check passes.
 
-    ``batch_size`` is the static batch of ``train``, ``evaluate_batch_size`` that of ``evaluate``
-    and ``infer``; ``seed`` draws the golden inputs. Raises ExportError, most often
-    UnsupportedLayer or ParityFailure.
+    ``loss`` is by default the one the model was compiled with. ``batch_size`` is the static batch
+    of ``train``, ``evaluate_batch_size`` that of ``evaluate`` and ``infer``; ``seed`` draws the
+    golden inputs. Raises ExportError, most often UnsupportedLayer or ParityFailure.
     """
     require_exportable(model)
     trainee = Trainee(
-        model, loss_of(loss), optimizer_of(optimizer), batch_size, evaluate_batch_size
+        model,
+        loss_of(loss or _compiled_loss(model)),
+        optimizer_of(optimizer),
+        batch_size,
+        evaluate_batch_size,
     )
-    plan, name = plan or Plan(batch_size=batch_size), name or model.name
+    plan = plan or Plan(batch_size=batch_size)
+    name = name or str(model.name)
     _require_settings(trainee, plan, labels)
     _require_name(name)
     program, tflite = _compiled(trainee)
@@ -101,9 +106,16 @@ def load(path: Path) -> keras.Model:
     if path.suffix != ".keras" or not path.is_file():
         raise ExportError(f"{path} is not a .keras file; write one with model.save('name.keras')")
     try:
-        return keras.saving.load_model(path, compile=False)
+        return keras.saving.load_model(path)
     except (ValueError, TypeError, OSError) as error:
         raise ExportError(f"{path} cannot be opened by this Keras: {_first_line(error)}") from error
+
+
+def _compiled_loss(model: keras.Model) -> str | keras.losses.Loss:
+    loss: str | keras.losses.Loss | None = getattr(model, "loss", None)
+    if loss is None:
+        raise ExportError(f"{model.name} was compiled with no loss; name one of {', '.join(KINDS)}")
+    return loss
 
 
 def _manifest(trainee: Trainee, program: Program, found: Lint) -> Manifest:

@@ -10,11 +10,11 @@ import msgspec
 
 from .errors import MalformedPayload
 
-Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}\\Z")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(ge=0.0)]
-Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\\Z")]
 
 _FIELD = re.compile(r" - at `\$\.?(.*)`$")
 
@@ -31,7 +31,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         """Decodes and checks; raises MalformedPayload naming the field that is wrong."""
         try:
             return msgspec.json.decode(raw, type=cls)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise MalformedPayload(_sentence(cls, error)) from error
 
     @classmethod

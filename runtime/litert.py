@@ -24,13 +24,10 @@ class Runtime:
     def __init__(self, model: bytes, *, num_threads: int = 1) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
+        self._runners: dict[str, Any] = {}
         try:
             with quietly():
                 self._interpreter: Any = Interpreter(model_content=model, num_threads=num_threads)
-                self._runners: dict[str, Any] = {
-                    name: self._interpreter.get_signature_runner(name)
-                    for name in self._interpreter.get_signature_list()
-                }
         except (RuntimeError, ValueError) as error:
             raise DamagedArtifact(f"the runtime cannot open the model: {error}") from error
 
@@ -39,17 +36,19 @@ class Runtime:
         found: dict[str, dict[str, list[str]]] = self._interpreter.get_signature_list()
         return found
 
-    def call(self, signature: str, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    def call(self, signature: str, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, Array]:
         """Runs one signature; the outputs are the caller's own."""
         try:
-            outputs: dict[str, Array] = self._runners[signature](**inputs)
-        except KeyError as error:
-            raise DamagedArtifact(f"the model has no signature {signature!r}") from error
+            if signature in self._runners:
+                return dict(self._runners[signature](**inputs))
+            with quietly():
+                runner = self._interpreter.get_signature_runner(signature)
+                self._runners[signature] = runner
+                return dict(runner(**inputs))
         except (RuntimeError, ValueError) as error:
             raise DamagedArtifact(f"{signature} cannot run: {error}") from error
-        return outputs
 
-    def train(self, inputs: Mapping[str, Array]) -> float:
+    def train(self, inputs: Mapping[str, npt.ArrayLike]) -> float:
         """One step; the loss before it."""
         return float(self.call("train", inputs)["loss"])
 

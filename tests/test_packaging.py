@@ -5,7 +5,6 @@ import subprocess
 import sys
 import venv
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -51,7 +50,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def command(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def command(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`pocketfed` from the wheel, in an environment that borrows this one's libraries."""
     home = tmp_path_factory.mktemp("venv")
     venv.create(home, with_pip=False)

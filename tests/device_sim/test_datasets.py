@@ -48,7 +48,7 @@ def write_idx(folder, *, spelling=str, pack=lambda raw: raw, end=""):
 
 def npz():
     raw = io.BytesIO()
-    np.savez(raw, **ARRAYS)
+    np.savez(raw, allow_pickle=False, **ARRAYS)
     return raw.getvalue()
 
 
@@ -72,7 +72,7 @@ def served():
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_):
+        def log_message(self, format, *args):  # noqa: A002
             pass
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)

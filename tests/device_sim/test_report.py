@@ -135,11 +135,12 @@ def test_a_report_of_one_round_without_target_can_be_drawn(tmp_path):
 
 
 def test_the_live_table_prints_a_line_per_round_under_its_header():
-    console = Console(file=io.StringIO(), width=100, force_terminal=False)
+    shown = io.StringIO()
+    console = Console(file=shown, width=100, force_terminal=False)
     with LiveTable(rounds=4, target=0.9, console=console) as table:
         for row in ROWS:
             table.add(row)
-    lines = [line for line in console.file.getvalue().splitlines() if line.strip()]
+    lines = [line for line in shown.getvalue().splitlines() if line.strip()]
     assert lines[0].split()[:2] == ["round", "accuracy"]
     assert [line.split()[1] for line in lines[1:6]] == [
         "10.00%",

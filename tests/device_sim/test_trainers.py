@@ -56,6 +56,7 @@ def numpy_training(artifact, examples, plan, *, seed, start):
     """(delta, loss of the last pass) of the paper's ClientUpdate, written out."""
     model, rng = NumpyModel.of(start), np.random.default_rng(seed)
     x = examples.inputs(artifact.manifest.input_scale).astype(np.float64)
+    losses = []
     for _ in range(plan.epochs):
         order = rng.permutation(len(x))
         losses = []

@@ -64,7 +64,7 @@ def dense_batch() -> Callable[..., dict[str, np.ndarray]]:
             "x": rng.normal(size=(4, 6)).astype(np.float32),
             "y": rng.integers(0, 3, 4).astype(np.int32),
             "weight": (np.arange(4) < real).astype(np.float32),
-            "learning_rate": np.float32(0.1),
+            "learning_rate": np.array(0.1, np.float32),
         }
 
     return draw

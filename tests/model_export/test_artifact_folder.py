@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from pocketfed.model_export import export, verify
+from pocketfed.model_export import export, load, verify
 from pocketfed.model_export.artifact import staged
 from pocketfed.model_export.golden import Golden
 from pocketfed.model_export.inspection import weight_spec_of
@@ -18,6 +18,7 @@ from pocketfed.model_export.reference import golden_of
 from pocketfed.model_export.signatures import Trainee
 from pocketfed.protocol.artifact import CHECKPOINT, GOLDEN, MANIFEST, MODEL, Artifact
 from pocketfed.protocol.errors import DamagedArtifact, ExportError, ParityFailure
+from pocketfed.runtime import quietly
 
 
 @pytest.fixture
@@ -142,3 +143,17 @@ def test_a_folder_of_something_else_is_not_replaced(tmp_path: Path) -> None:
     ):
         pass
     assert (tmp_path / "photos" / "cat.jpg").exists()
+
+
+def test_the_loss_is_the_one_a_saved_model_was_compiled_with(
+    tmp_path: Path, dense_model: keras.Model
+) -> None:
+    dense_model.compile(
+        optimizer="sgd", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    with quietly():
+        dense_model.save(tmp_path / "model.keras")
+    given = export(load(tmp_path / "model.keras"), out=tmp_path / "found", batch_size=4)
+    named = export(dense_model, out=tmp_path / "named", loss=dense_model.loss, batch_size=4)
+    assert given.manifest.loss == "sparse_categorical_crossentropy"
+    assert given.bytes_of(GOLDEN) == named.bytes_of(GOLDEN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import keras
 import pytest
@@ -20,7 +21,13 @@ from pocketfed.runtime import quietly
 MODULE_BYTES = 10_000
 
 
-def converted(module: tf.Module, step: object, folder: Path, *, flex: bool = False) -> bytes:
+def converted(
+    module: tf.Module,
+    step: Any,
+    folder: Path,
+    *,
+    flex: bool = False,
+) -> bytes:
     with quietly():
         tf.saved_model.save(module, folder, signatures={"train": step.get_concrete_function()})
         converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))

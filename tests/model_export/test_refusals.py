@@ -141,3 +141,7 @@ def test_a_file_that_is_no_keras_model_cannot_be_loaded(tmp_path: Path) -> None:
 def test_another_format_cannot_be_loaded(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"is not a \.keras file"):
         load(tmp_path / "model.h5")
+
+
+def test_a_model_compiled_with_no_loss_needs_one(tmp_path: Path, dense_model: keras.Model) -> None:
+    assert "compiled with no loss" in try_export(dense_model, tmp_path, loss=None)

@@ -123,11 +123,12 @@ def compare(model: keras.Model, loss: keras.losses.Loss) -> Runtime:
     trainee = Trainee(model, loss_of(loss), optimizer_of("sgd"), BATCH, 6)
     runtime, rng = Runtime(convert(trace(trainee))), np.random.default_rng(7)
     model.compile(optimizer=keras.optimizers.SGD(0.05), loss=loss)
+    inputs: dict[str, np.ndarray] = {}
     for step in range(STEPS):
         real = BATCH - step % 2
         x, y = draw_inputs(model, rng, BATCH), draw_labels(trainee.loss.name, rng, BATCH)
         weight = (np.arange(BATCH) < real).astype(np.float32)
-        inputs = {"x": x, "y": y, "weight": weight, "learning_rate": np.float32(0.05)}
+        inputs = {"x": x, "y": y, "weight": weight, "learning_rate": np.array(0.05, np.float32)}
         expected = model.train_on_batch(x[:real], y[:real])
         np.testing.assert_allclose(runtime.train(inputs), expected, rtol=2e-5, atol=1e-6)
         if step in (0, STEPS - 1):

@@ -57,3 +57,14 @@ def test_an_instant_is_drawn_inside_the_window() -> None:
 def test_capacity_and_minimum_round_up() -> None:
     settings = RoundSettings(goal=11, over_selection=1.3, minimum_fraction=0.8)
     assert (settings.capacity, settings.minimum) == (15, 9)
+
+
+@pytest.mark.parametrize("sha256", ["ab" * 32 + "\n", "AB" * 32, "ab" * 31, "../" + "ab" * 32])
+def test_a_digest_is_64_lower_case_hex_digits_and_nothing_else(sha256: str) -> None:
+    with pytest.raises(MalformedPayload, match=r"Report.sha256"):
+        Report.of({"outcome": "completed", "sha256": sha256})
+
+
+def test_text_that_is_not_utf_8_is_malformed() -> None:
+    with pytest.raises(MalformedPayload):
+        CheckIn.from_json(b'{"client_version": "\xff\xfe"}')

@@ -1,0 +1,55 @@
+"""The operator's side of HTTP: parse, call, render."""
+
+from __future__ import annotations
+
+import re
+
+from flask import Blueprint, Response, request
+
+from ..protocol.admin import CreateTask
+from ..protocol.errors import LengthRequired, MalformedPayload, PayloadTooLarge
+from .access import Access
+from .http import bearer, content_length, parse, raw_body, render
+from .tasks import Tasks
+
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+
+def blueprint(tasks: Tasks, access: Access, *, max_blob_bytes: int) -> Blueprint:
+    """The routes of an operator; docs/protocol.md, "Operator"."""
+    api = Blueprint("admin_api", __name__, url_prefix="/v1/admin")
+
+    @api.before_request
+    def authenticate() -> None:
+        access.require_operator(bearer(request))
+
+    @api.put("/blobs/<sha256>")
+    def put(sha256: str) -> Response:
+        if not _SHA256.fullmatch(sha256):
+            raise MalformedPayload("the path ends in no SHA-256 of 64 lower-case hex digits")
+        length = content_length(request)
+        if length is None:
+            raise LengthRequired("send Content-Length with a blob")
+        if length > max_blob_bytes:
+            raise PayloadTooLarge(f"the blob has {length} bytes, at most {max_blob_bytes}")
+        is_new = tasks.put(sha256, raw_body(request), length=length)
+        return Response(status=201 if is_new else 200)
+
+    @api.post("/tasks")
+    def create() -> Response:
+        summary, is_new = tasks.create(parse(request, CreateTask))
+        return render(summary, 201 if is_new else 200)
+
+    @api.get("/tasks")
+    def tasks_() -> Response:
+        return render(tasks.all())
+
+    @api.get("/tasks/<name>")
+    def history(name: str) -> Response:
+        return render(tasks.history(name))
+
+    @api.post("/tasks/<name>/stop")
+    def stop(name: str) -> Response:
+        return render(tasks.stop(name))
+
+    return api

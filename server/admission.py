@@ -1,0 +1,170 @@
+"""Who takes part: devices enrol, and check in for a place in a round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..protocol import wire
+from ..protocol.admin import TaskStatus
+from ..protocol.errors import (
+    NotFound,
+    UnsupportedVersion,
+)
+from ..protocol.messages import (
+    PROTOCOL_VERSION,
+    Assignment,
+    AssignmentState,
+    Capabilities,
+    CheckIn,
+    Device,
+    Enrolment,
+    Rejection,
+    RejectionReason,
+    Resource,
+)
+from ..protocol.weights import WeightSpec
+from . import rounds
+from .access import token_digest
+from .coordinator import Coordinator
+from .rounds import Round
+from .store import Reading, Store, Task, Writing
+
+CODEC = "float32"
+MAX_VERSION_LENGTH = 100
+_DETAILS = {
+    RejectionReason.NO_TASK: "no task of this population runs",
+    RejectionReason.ROUND_FULL: "every place of this round is taken",
+    RejectionReason.ALREADY_TOOK_PART: "this device has served this round",
+    RejectionReason.NOT_CAPABLE: "this device cannot decode or hold the model",
+}
+
+
+class Admission:
+    """Gives devices their tokens and their places."""
+
+    def __init__(
+        self,
+        store: Store,
+        coordinator: Coordinator,
+        *,
+        clock: Callable[[], float],
+        entropy: Callable[[int], bytes],
+    ) -> None:
+        self._store = store
+        self._coordinator = coordinator
+        self._clock = clock
+        self._entropy = entropy
+
+    def enrol(self, enrolment: Enrolment) -> Device:
+        """Makes a device known; only the digest of its token is kept."""
+        _require_version(enrolment.protocol_version)
+        device = Device(device_id=self._entropy(16).hex(), token=self._entropy(32).hex())
+        with self._store.write() as tx:
+            tx.add_device(
+                device_id=device.device_id,
+                token_sha256=token_digest(device.token),
+                client_version=enrolment.client_version[:MAX_VERSION_LENGTH],
+                now=self._clock(),
+            )
+        return device
+
+    def check_in(self, device_id: str, population: str, message: CheckIn) -> Assignment | Rejection:
+        """Gives the device a place, the one it holds already if there is one, or turns it away.
+
+        Raises NotFound when no task was ever created for the population.
+        """
+        _require_version(message.protocol_version)
+        with self._coordinator.turn(), self._store.write() as tx:
+            now = self._clock()
+            tasks = tx.tasks_of(population)
+            if not tasks:
+                raise NotFound(f"no population {population[:64]!r}; check the app's settings")
+            running = [task for task in tasks if task.status is TaskStatus.RUNNING]
+            open_rounds = [
+                (task, round_)
+                for task in running
+                if (round_ := self._coordinator.current_round(tx, task.id, now))
+            ]
+            held = tx.open_assignment(device_id=device_id, population=population, now=now)
+            if held is not None:
+                return self._describe(tx, held, now)
+            reasons = [RejectionReason.NO_TASK] if not open_rounds else []
+            for task, round_ in open_rounds:
+                given = self._place(tx, task, round_, device_id, message.capabilities, now)
+                if isinstance(given, rounds.Assignment):
+                    return self._describe(tx, given, now)
+                reasons.append(given)
+            return Rejection(
+                reason=reasons[0],
+                detail=_DETAILS[reasons[0]],
+                retry=tasks[0].message.settings.retry,
+            )
+
+    def _place(
+        self,
+        tx: Writing,
+        task: Task,
+        round_: Round,
+        device_id: str,
+        capabilities: Capabilities,
+        now: float,
+    ) -> rounds.Assignment | RejectionReason:
+        if not _is_capable(capabilities, task):
+            return RejectionReason.NOT_CAPABLE
+        if tx.took_part(round_id=round_.id, device_id=device_id):
+            return RejectionReason.ALREADY_TOOK_PART
+        taken = tx.take_place(round_.id)
+        if taken is None:
+            return RejectionReason.ROUND_FULL
+        given = rounds.Assignment(
+            id=self._entropy(16).hex(),
+            round_id=round_.id,
+            device_id=device_id,
+            assigned_at=now,
+            ends_at=now + task.message.settings.compute_timeout_s,
+        )
+        tx.add_assignment(given)
+        self._coordinator.expect(given.ends_at)
+        self._coordinator.settle(tx, taken, now)
+        return given
+
+    def _describe(self, view: Reading, held: rounds.Assignment, now: float) -> Assignment:
+        round_ = view.round(held.round_id)
+        task = view.task(round_.task_id)
+        message, settings = task.message, task.message.settings
+        base = view.newest_checkpoint(task.id)
+        remaining_s = max(0.0, held.ends_at - now)
+        has_reported = held.state is AssignmentState.REPORTED
+        return Assignment(
+            assignment_id=held.id,
+            task=message.name,
+            round=round_.number,
+            attempt=round_.attempt,
+            checkpoint=_resource(base.sha256, base.bytes),
+            model=_resource(message.model_sha256, task.model_bytes),
+            manifest=_resource(message.manifest_sha256, task.manifest_bytes),
+            plan=message.plan,
+            codec=CODEC,
+            compute_within_s=0.0 if has_reported else remaining_s,
+            upload_within_s=remaining_s if has_reported else settings.upload_timeout_s,
+            retry=settings.retry,
+        )
+
+
+def _require_version(version: int) -> None:
+    if version != PROTOCOL_VERSION:
+        raise UnsupportedVersion(
+            f"got protocol version {version}, this server speaks {PROTOCOL_VERSION}; "
+            f"update the app or the server"
+        )
+
+
+def _is_capable(capabilities: Capabilities, task: Task) -> bool:
+    length = wire.encoded_bytes(WeightSpec(task.message.spec))
+    needed = task.model_bytes + task.manifest_bytes + length
+    has_room = capabilities.max_bytes is None or capabilities.max_bytes >= needed
+    return CODEC in capabilities.codecs and has_room
+
+
+def _resource(sha256: str, length: int) -> Resource:
+    return Resource(url=f"/v1/blobs/{sha256}", sha256=sha256, bytes=length)

@@ -1,0 +1,64 @@
+"""The devices' side of HTTP: parse, call, render."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, request, send_file
+
+from ..protocol.messages import Assignment, CheckIn, Enrolment, Report
+from .access import Access
+from .admission import Admission
+from .delivery import Delivery, UploadHead
+from .http import bearer, content_length, parse, raw_body, render, retry_after
+
+OCTETS = "application/octet-stream"
+
+
+def blueprint(admission: Admission, delivery: Delivery, access: Access) -> Blueprint:
+    """The routes of a device; docs/protocol.md, "Device"."""
+    api = Blueprint("device_api", __name__)
+
+    def device_id() -> str:
+        return access.device_id(bearer(request))
+
+    @api.post("/v1/devices")
+    def enrol() -> Response:
+        return render(admission.enrol(parse(request, Enrolment)), 201)
+
+    @api.post("/v1/populations/<population>/check-ins")
+    def check_in(population: str) -> Response:
+        answer = admission.check_in(device_id(), population, parse(request, CheckIn))
+        if isinstance(answer, Assignment):
+            return render(answer, 201, {"Location": f"/v1/assignments/{answer.assignment_id}"})
+        return render(answer, 200, {"Retry-After": retry_after(answer.retry.min_s)})
+
+    @api.get("/v1/blobs/<sha256>")
+    def download(sha256: str) -> Response:
+        path = access.readable(bearer(request), sha256)
+        answer = send_file(path, OCTETS, conditional=True, etag=sha256)
+        answer.headers["Cache-Control"] = "private, max-age=31536000, immutable"
+        return answer
+
+    @api.post("/v1/assignments/<assignment_id>/report")
+    def report(assignment_id: str) -> Response:
+        return render(delivery.report(device_id(), assignment_id, parse(request, Report)))
+
+    @api.put("/v1/assignments/<assignment_id>/update")
+    def upload(assignment_id: str) -> Response:
+        head = UploadHead(
+            media_type=request.mimetype,
+            length=content_length(request),
+            content_digest=request.headers.get("Content-Digest", ""),
+        )
+        receipt, is_new = delivery.upload(device_id(), assignment_id, head, raw_body(request))
+        return render(receipt, 201 if is_new else 200)
+
+    @api.delete("/v1/assignments/<assignment_id>")
+    def abort(assignment_id: str) -> Response:
+        delivery.abort(device_id(), assignment_id)
+        return Response(status=204)
+
+    @api.get("/v1/assignments/<assignment_id>")
+    def fate(assignment_id: str) -> Response:
+        return render(delivery.fate(device_id(), assignment_id))
+
+    return api

@@ -1,0 +1,79 @@
+"""The data folder: who owns it, the operator's token, and where the server can be reached."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from ..protocol.errors import ConfigError
+
+LOCK = "lock"
+ADMIN_TOKEN = "admin.token"  # noqa: S105  # a file name
+ADDRESS = "server.json"
+
+
+class DataFolder:
+    """A folder that one process owns; ownership ends with the process, however it ends."""
+
+    def __init__(self, path: Path, lock: int) -> None:
+        self.path = path
+        self._lock = lock
+
+    @classmethod
+    def claim(cls, path: Path) -> DataFolder:
+        """Creates the folder if need be and owns it; raises ConfigError when another does."""
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise ConfigError("data_dir", str(path), f"cannot be used: {error.strerror}") from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(lock)
+            reason = "another server runs on this folder; stop it or choose another folder"
+            raise ConfigError("data_dir", str(path), reason) from error
+        return cls(path, lock)
+
+    def release(self) -> None:
+        os.close(self._lock)
+
+    def admin_token(self, entropy: Callable[[int], bytes]) -> str:
+        """The operator's token, made the first time and kept readable for its owner only."""
+        path = self.path / ADMIN_TOKEN
+        if not path.exists():
+            write_atomically(path, entropy(32).hex() + "\n", mode=0o600)
+        return path.read_text("ascii").strip()
+
+    def announce(self, url: str) -> None:
+        """Writes where this server can be reached."""
+        text = json.dumps({"url": url, "pid": os.getpid()}) + "\n"
+        write_atomically(self.path / ADDRESS, text, mode=0o644)
+
+    def withdraw(self) -> None:
+        """Removes the address of a server that stops."""
+        (self.path / ADDRESS).unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, text: str, *, mode: int) -> None:
+    """A reader sees the old file or the whole new one, also after a power cut."""
+    temporary = path.with_name(path.name + ".new")
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with open(handle, "w", encoding="ascii") as file:  # noqa: PTH123  # a descriptor
+        file.write(text)
+        file.flush()
+        os.fsync(handle)
+    temporary.replace(path)
+    fsync_folder(path.parent)
+
+
+def fsync_folder(path: Path) -> None:
+    """Makes the names in a folder durable."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

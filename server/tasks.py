@@ -1,0 +1,230 @@
+"""What an operator may do: put bytes, create and stop tasks, look at their rounds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..protocol import wire
+from ..protocol.admin import (
+    CheckpointSummary,
+    CreateTask,
+    RoundSummary,
+    TaskHistory,
+    TaskList,
+    TaskStatus,
+    TaskSummary,
+)
+from ..protocol.errors import (
+    ImplausibleReport,
+    NameTaken,
+    NotFound,
+    SpecMismatch,
+)
+from ..protocol.messages import AssignmentState
+from ..protocol.weights import WeightSpec
+from . import rounds
+from .aggregators import TOTAL_LIMIT
+from .blobs import Blobs, ReadBytes
+from .coordinator import Coordinator
+from .rounds import AbandonReason, Round
+from .store import Checkpoint, Reading, RoundTally, Store, Task
+
+NOBODY = RoundTally(states={}, num_examples=0, train_loss=None, bytes_up=0)
+
+
+class Tasks:
+    """The operator's side of the server."""
+
+    def __init__(
+        self,
+        store: Store,
+        blobs: Blobs,
+        coordinator: Coordinator,
+        *,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._coordinator = coordinator
+        self._clock = clock
+
+    def put(self, sha256: str, read: ReadBytes, *, length: int) -> bool:
+        """Keeps bytes under their digest; returns whether they are new here."""
+        with self._blobs.stage(read, length=length) as staged:
+            staged.require(sha256)
+            with self._store.write() as tx:
+                is_new = tx.deposit_bytes(sha256) is None
+                if is_new:
+                    self._blobs.publish(staged)
+                    tx.add_deposit(sha256=sha256, length=length, now=self._clock())
+                return is_new
+
+    def create(self, message: CreateTask) -> tuple[TaskSummary, bool]:
+        """Opens round 1 on the given checkpoint; the flag claims that the task is new."""
+        with self._coordinator.turn():
+            with self._store.read() as view:
+                known = _same_task(view, message)
+                if known is not None:
+                    return _summary(view, known), False
+                lengths = {name: _deposit_bytes(view, name) for name in _blobs_of(message)}
+            self._require_sound(message, checkpoint_bytes=lengths[message.checkpoint_sha256])
+            with self._store.write() as tx:
+                known = _same_task(tx, message)
+                if known is not None:
+                    return _summary(tx, known), False
+                now = self._clock()
+                task_id = tx.add_task(
+                    message,
+                    model_bytes=lengths[message.model_sha256],
+                    manifest_bytes=lengths[message.manifest_sha256],
+                    now=now,
+                )
+                tx.add_checkpoint(
+                    task_id=task_id,
+                    version=0,
+                    sha256=message.checkpoint_sha256,
+                    length=lengths[message.checkpoint_sha256],
+                    now=now,
+                )
+                tx.add_round(
+                    rounds.opening(
+                        task_id, message.settings, number=1, attempt=1, base_version=0, now=now
+                    )
+                )
+                return _summary(tx, tx.task(task_id)), True
+
+    def stop(self, name: str) -> TaskSummary:
+        """Ends a running task and abandons its round; a task that has ended stays as it is."""
+        with self._coordinator.turn(), self._store.write() as tx:
+            task, now = _named(tx, name), self._clock()
+            if task.status is not TaskStatus.RUNNING:
+                return _summary(tx, task)
+            tx.set_status(task.id, TaskStatus.STOPPED, now=now)
+            current = tx.current_round(task.id)
+            if current is not None:
+                abandoned = rounds.on_abandon(current, AbandonReason.STOPPED, now=now)
+                tx.move_round(current, abandoned, now=now)
+                self._coordinator.expect(now)
+            return _summary(tx, tx.task(task.id))
+
+    def all(self) -> TaskList:
+        """Every task, oldest first."""
+        with self._coordinator.turn(), self._store.read() as view:
+            return TaskList(tasks=tuple(_summary(view, task) for task in view.tasks()))
+
+    def history(self, name: str) -> TaskHistory:
+        """Every attempt and every checkpoint of a task."""
+        with self._coordinator.turn(), self._store.read() as view:
+            task = _named(view, name)
+            attempts = view.rounds(task.id)
+            tallies = view.tallies(task.id)
+            return TaskHistory(
+                task=_summary(view, task),
+                rounds=tuple(_round_summary(one, tallies.get(one.id)) for one in attempts),
+                checkpoints=tuple(_checkpoint_summary(one) for one in view.checkpoints(task.id)),
+            )
+
+    def _require_sound(self, message: CreateTask, *, checkpoint_bytes: int) -> None:
+        """Raises SpecMismatch for a foreign checkpoint, ImplausibleReport for a sum too large."""
+        spec = WeightSpec(message.spec)
+        wanted = wire.encoded_bytes(spec)
+        if checkpoint_bytes != wanted:
+            raise SpecMismatch(f"the checkpoint has {checkpoint_bytes} bytes, its spec {wanted}")
+        checkpoint = wire.decode(self._blobs.read(message.checkpoint_sha256), spec)
+        if not np.isfinite(checkpoint.vector).all():
+            raise SpecMismatch("the checkpoint holds NaN or infinite weights; export it again")
+        _require_summable(message)
+
+
+def _require_summable(message: CreateTask) -> None:
+    settings, most = message.settings, message.plan.max_examples
+    if settings.goal >= TOTAL_LIMIT or settings.capacity * most >= TOTAL_LIMIT:
+        raise ImplausibleReport(
+            f"goal * over_selection * max_examples must stay below {TOTAL_LIMIT}, "
+            f"got {settings.goal} * {settings.over_selection} * {most}; lower one of them"
+        )
+
+
+def _blobs_of(message: CreateTask) -> set[str]:
+    return {message.model_sha256, message.manifest_sha256, message.checkpoint_sha256}
+
+
+def _deposit_bytes(view: Reading, sha256: str) -> int:
+    length = view.deposit_bytes(sha256)
+    if length is None:
+        raise NotFound(f"no blob {sha256} was put; put it first")
+    return length
+
+
+def _same_task(view: Reading, message: CreateTask) -> Task | None:
+    """The task this message made before; raises NameTaken when another one has the name."""
+    known = view.task_named(message.name)
+    if known is not None and known.message != message:
+        raise NameTaken(f"another task is named {message.name!r}; choose another name")
+    return known
+
+
+def _named(view: Reading, name: str) -> Task:
+    task = view.task_named(name)
+    if task is None:
+        raise NotFound(f"no task {name[:64]!r}; list the tasks to see their names")
+    return task
+
+
+def _summary(view: Reading, task: Task) -> TaskSummary:
+    newest = view.newest_checkpoint(task.id)
+    return TaskSummary(
+        name=task.message.name,
+        population=task.message.population,
+        status=task.status,
+        plan=task.message.plan,
+        settings=task.message.settings,
+        checkpoint=_checkpoint_summary(newest),
+        current=_current_summary(view, task.id),
+        committed=newest.version,
+    )
+
+
+def _current_summary(view: Reading, task_id: int) -> RoundSummary | None:
+    current = view.current_round(task_id)
+    if current is None:
+        return None
+    return _round_summary(current, view.tallies(task_id, since=current.id).get(current.id))
+
+
+def _checkpoint_summary(checkpoint: Checkpoint) -> CheckpointSummary:
+    return CheckpointSummary(
+        version=checkpoint.version,
+        sha256=checkpoint.sha256,
+        bytes=checkpoint.bytes,
+        url=f"/v1/blobs/{checkpoint.sha256}",
+        created_at=checkpoint.created_at,
+    )
+
+
+def _round_summary(round_: Round, tally: RoundTally | None) -> RoundSummary:
+    """A device that gave its place back is counted as failed, whether it reported or aborted."""
+    tally = tally or NOBODY
+    count = tally.states.get
+    return RoundSummary(
+        round=round_.number,
+        attempt=round_.attempt,
+        phase=round_.phase,
+        reason=round_.reason,
+        goal=round_.goal,
+        minimum=round_.minimum,
+        capacity=round_.capacity,
+        assigned=sum(tally.states.values()),
+        accepted=round_.accepted,
+        late=count(AssignmentState.LATE, 0),
+        dropped=count(AssignmentState.EXPIRED, 0),
+        failed=count(AssignmentState.FAILED, 0) + count(AssignmentState.ABORTED, 0),
+        num_examples=tally.num_examples,
+        train_loss=tally.train_loss,
+        bytes_up=tally.bytes_up,
+        base_version=round_.base_version,
+        opened_at=round_.opened_at,
+        closed_at=round_.closed_at,
+    )
