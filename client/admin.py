@@ -11,7 +11,7 @@ from ..protocol.admin import (
     TaskSummary,
 )
 from ..protocol.artifact import CHECKPOINT, MANIFEST, Artifact
-from ..protocol.errors import DigestMismatch
+from ..protocol.errors import ConfigError, DigestMismatch
 from ..protocol.plan import Plan, RoundSettings
 from .session import Session
 
@@ -32,7 +32,13 @@ class AdminClient:
         plan: Plan,
         settings: RoundSettings,
     ) -> TaskSummary:
-        """Uploads an artifact's model, manifest and checkpoint, and opens round 1 on them."""
+        """Uploads an artifact's model, manifest and checkpoint, and opens round 1 on them.
+
+        Raises ConfigError for a plan that no device could follow with this artifact.
+        """
+        if plan.batch_size > artifact.manifest.batch_size:
+            reason = f"the artifact takes batches of at most {artifact.manifest.batch_size}"
+            raise ConfigError("batch_size", plan.batch_size, reason)
         bodies = [
             artifact.model,
             (artifact.folder / MANIFEST).read_bytes(),

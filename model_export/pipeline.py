@@ -86,7 +86,7 @@ def export(
 def export_zoo(name: str, *, out: Path, seed: int = 0) -> Artifact:
     """Exports a model of the zoo; raises ExportError when there is none of this name."""
     if name not in ZOO:
-        raise ExportError(f"the zoo has no {name!r}, only {', '.join(ZOO)}")
+        raise ExportError(f"the zoo has no {name!r}, only {', '.join(ZOO)}; a file ends in .keras")
     entry = ZOO[name]
     return export(
         entry.build(seed),
