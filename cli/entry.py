@@ -49,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(command.usage, values.get_help(), sep="\n")
             return 0
         is_debugging = values.debug
+        absl_flags.FLAGS.mark_as_parsed()
         logging.use_absl_handler()
         command.run(arguments, values)
     except (absl_flags.Error, UsageError) as error:

@@ -36,7 +36,8 @@ class DataFolder:
             os.close(lock)
             reason = "another server runs on this folder; stop it or choose another folder"
             raise ConfigError("data_dir", str(path), reason) from error
-        return cls(path, lock)
+        # Absolute, so that neither a change of directory nor Flask's own root matters later.
+        return cls(path.resolve(), lock)
 
     def release(self) -> None:
         os.close(self._lock)

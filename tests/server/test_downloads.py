@@ -1,5 +1,7 @@
 """Downloads: resumable, cacheable for ever, and only of what a task offers."""
 
+from pathlib import Path
+
 import pytest
 from pocketfed.protocol import wire
 
@@ -78,3 +80,13 @@ def test_no_path_leads_out_of_the_folder(server, phone, path) -> None:
     answer = server.request("GET", f"/v1/blobs/{path}", phone=phone)
     assert answer.status_code == 404
     assert server.server.admin_token.encode() not in answer.content
+
+
+def test_a_relative_data_folder_serves_downloads_too(server, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    other = type(server)(folder=Path("relative"))
+    try:
+        summary = other.create_task()
+        assert len(other.admin.download(summary.checkpoint)) == summary.checkpoint.bytes
+    finally:
+        other.stop()
