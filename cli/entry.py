@@ -38,9 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     command, rest = _find(words[1:])
     if command is None:
         return _without_command(rest)
-    values = holder(command.groups)
     is_debugging = "--debug" in rest
     try:
+        values = holder(command.groups)
         arguments = values([command.name, *rest])[1:]
         if values.help:
             print(command.usage)

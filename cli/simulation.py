@@ -103,19 +103,19 @@ def virtual(scenario: Scenario, *, artifact: Artifact, dataset: Dataset, out: Pa
     with (
         _app(data_dir, token, clock, seed=scenario.seed) as transport,
         Session(IN_PROCESS, transport=transport) as session,
-        _table(scenario) as table,
     ):
         admin = _with_task(scenario, artifact, AdminClient(session, token=token))
         fleet = VirtualFleet(scenario.fleet, owned=owned, session=session, clock=clock)
         monitor = _monitor(scenario, artifact, dataset, admin=admin, tallies=fleet.tallies)
         is_over = _stop_rule(scenario, monitor, admin, clock=clock.now)
+        with _table(scenario) as table:
 
-        def until() -> bool:
-            for row in monitor.poll():
-                table.add(row)
-            return is_over()
+            def until() -> bool:
+                for row in monitor.poll():
+                    table.add(row)
+                return is_over()
 
-        fleet.run(until=until)
+            fleet.run(until=until)
     return _report(scenario, monitor, fleet.tallies, details, seconds=clock.now(), out=out)
 
 

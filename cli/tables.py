@@ -12,13 +12,14 @@ from ..protocol.admin import RoundSummary, TaskHistory, TaskList
 if TYPE_CHECKING:
     from ..model_export import Verification
 
-_NUMBERS = ("goal", "assigned", "accepted", "late", "dropped", "failed")
+WIDE = 120  # columns, where nobody looks at a terminal
+_NUMBERS = ("assigned", "accepted", "late", "dropped", "failed")
 
 
 def show_verification(verification: Verification, console: Console | None = None) -> None:
     """One line a check, then what was measured."""
-    console = console or Console()
-    table = Table("check", "measured", "limit", "", box=None)
+    console = console or _console()
+    table = _table("check", "measured", "limit", "")
     for check in verification.checks:
         verdict = "[green]ok[/]" if check.passed else "[red]failed[/]"
         table.add_row(check.name, f"{check.measured:.6g}", f"{check.limit:.6g}", verdict)
@@ -29,7 +30,7 @@ def show_verification(verification: Verification, console: Console | None = None
 
 def show_tasks(tasks: TaskList, console: Console | None = None) -> None:
     """One line a task."""
-    table = Table("task", "population", "status", "checkpoint", "round", "accepted", box=None)
+    table = _table("task", "population", "status", "checkpoint", "round", "accepted")
     for task in tasks.tasks:
         current = task.current
         table.add_row(
@@ -40,12 +41,12 @@ def show_tasks(tasks: TaskList, console: Console | None = None) -> None:
             f"{current.round} {current.phase}" if current else "",
             f"{current.accepted} of {current.goal}" if current else "",
         )
-    (console or Console()).print(table if tasks.tasks else "there are no tasks")
+    (console or _console()).print(table if tasks.tasks else "there are no tasks")
 
 
 def show_history(history: TaskHistory, console: Console | None = None) -> None:
     """A task's facts, then one line an attempt."""
-    console = console or Console()
+    console = console or _console()
     task = history.task
     console.print(
         f"{task.name} is {task.status} for the population {task.population}; "
@@ -53,21 +54,48 @@ def show_history(history: TaskHistory, console: Console | None = None) -> None:
         soft_wrap=True,
         highlight=False,
     )
-    table = Table("round", "attempt", "phase", *_NUMBERS, "examples", "loss", "MB up", box=None)
+    settings = task.settings
+    console.print(
+        f"goal {settings.goal}, minimum {settings.minimum}, capacity {settings.capacity}; "
+        f"E={task.plan.epochs}, B={task.plan.batch_size}, lr={task.plan.learning_rate:g}",
+        highlight=False,
+    )
+    table = _table("round", "phase", *_NUMBERS, "examples", "loss", "MB up")
+    for column in table.columns[2:]:
+        column.justify = "right"
     for round_ in history.rounds:
         table.add_row(*_cells(round_))
     console.print(table)
+    for round_ in history.rounds:
+        if round_.reason:
+            console.print(f"{_label(round_)} was {round_.phase}: {round_.reason}", highlight=False)
+
+
+def _table(*headers: str) -> Table:
+    """Columns a space apart; what does not fit is folded, never cut."""
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for header in headers:
+        table.add_column(header, overflow="fold")
+    return table
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDE)
 
 
 def _cells(round_: RoundSummary) -> list[str]:
-    phase = f"{round_.phase} ({round_.reason})" if round_.reason else str(round_.phase)
     loss = "" if round_.train_loss is None else f"{round_.train_loss:.4f}"
     return [
-        str(round_.round),
-        str(round_.attempt),
-        phase,
+        _label(round_),
+        str(round_.phase),
         *(str(getattr(round_, name)) for name in _NUMBERS),
         f"{round_.num_examples:,}",
         loss,
         f"{round_.bytes_up / 1e6:.1f}",
     ]
+
+
+def _label(round_: RoundSummary) -> str:
+    """The round's number, and behind a dot the attempt if it is not the first."""
+    return str(round_.round) if round_.attempt == 1 else f"{round_.round}.{round_.attempt}"

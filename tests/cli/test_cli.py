@@ -1,5 +1,6 @@
 """The command line: exit codes, one clear sentence, and absl's flags."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,15 @@ def test_settings_out_of_range_name_the_setting(flag: str, sentence: str) -> Non
     values(["x", flag])
     with pytest.raises(PocketFedError, match=sentence):
         flags.settings_of(values, default=RoundSettings())
+
+
+def test_a_missing_extra_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("pocketfed.server")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "flask", None)
+    assert run("serve") == 1
+    assert capsys.readouterr().err == (
+        "pocketfed serve: this needs flask: pip install 'pocketfed[server]'\n"
+    )
