@@ -19,6 +19,7 @@ from ..protocol.plan import Plan, RetryWindow, RoundSettings
 from .simulation import Scenario, live
 
 MODEL = "mnist_2nn"
+LOG = "server.log"
 START_LIMIT_S = 30.0
 STOP_LIMIT_S = 15.0
 
@@ -81,16 +82,30 @@ def server_process(data_dir: Path) -> Iterator[str]:
     data_dir.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", __package__, "serve"]
     flags = [f"--data_dir={data_dir}", "--port=0"]
-    with (data_dir / "server.log").open("w") as log:
+    with (data_dir / LOG).open("a") as log:
         process = subprocess.Popen([*command, *flags], stdout=log, stderr=log)  # noqa: S603
         try:
             yield _address(process, data_dir)
         finally:
-            process.terminate()
-            try:
-                process.wait(STOP_LIMIT_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            _end(process, data_dir)
+
+
+def _end(process: subprocess.Popen[bytes], data_dir: Path) -> None:
+    """Stops the server; raises Unavailable if it has ended by itself before."""
+    if process.poll() is not None:
+        raise Unavailable(
+            f"the server ended by itself, exit code {process.returncode}: {_last_line(data_dir)}"
+        )
+    process.terminate()
+    try:
+        process.wait(STOP_LIMIT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def _last_line(data_dir: Path) -> str:
+    lines = (data_dir / LOG).read_text().splitlines()
+    return f"{lines[-1] if lines else 'no output'} ({data_dir / LOG})"
 
 
 def _address(process: subprocess.Popen[bytes], data_dir: Path) -> str:
@@ -98,12 +113,13 @@ def _address(process: subprocess.Popen[bytes], data_dir: Path) -> str:
     ends = time.monotonic() + START_LIMIT_S
     while process.poll() is None and time.monotonic() < ends:
         with contextlib.suppress(OSError, ValueError, PocketFedError):
-            url: str = json.loads((data_dir / "server.json").read_text())["url"]
-            with Session(url) as session:
-                session.exchange("GET", "/readyz")
-            return url
+            announced = json.loads((data_dir / "server.json").read_text())
+            if announced["pid"] == process.pid:
+                with Session(announced["url"]) as session:
+                    session.exchange("GET", "/readyz")
+                return str(announced["url"])
         time.sleep(0.05)
-    raise Unavailable(f"the server did not start; see {data_dir / 'server.log'}")
+    raise Unavailable(f"the server did not start: {_last_line(data_dir)}")
 
 
 def _say(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging as python_logging
 import secrets
 import signal
 import socket
@@ -55,6 +56,8 @@ def serve(
                     ident="pocketfed",
                 ),
             )
+            # A queue of a few requests is ordinary; waitress would warn of each.
+            python_logging.getLogger("waitress.queue").setLevel(python_logging.ERROR)
             _stop_on_signals(stopping, web.pull_trigger)
             url = _url_of(listener)
             server.folder.announce(url)

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from pocketfed.device_sim.datasets import Dataset, Examples
 from pocketfed.model_export import export
 from pocketfed.protocol.admin import RoundPhase, TaskStatus
 from pocketfed.protocol.artifact import Artifact, InputScale
+from pocketfed.protocol.errors import Unavailable
 
 SMALL = replace(scenario_of(phones=12, seed=3, rounds=3, target=None, limit_s=3600.0), drop_out=0.2)
 
@@ -113,3 +116,22 @@ def test_a_live_run_over_http_commits_every_round(
     committed = [r for r in history.rounds if r.phase is RoundPhase.COMMITTED]
     assert [r.accepted for r in committed] == [10, 10, 10]
     assert summary.accuracy > 0.9
+
+
+def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
+    with (
+        server_process(tmp_path / "server"),
+        pytest.raises(Unavailable, match="another server runs on this folder"),
+        server_process(tmp_path / "server"),
+    ):
+        pytest.fail("two servers own one folder")
+
+
+def test_a_server_that_dies_is_not_taken_for_a_network_failure(tmp_path: Path) -> None:
+    running = server_process(tmp_path / "server")
+    running.__enter__()
+    pid = json.loads((tmp_path / "server" / "server.json").read_text())["pid"]
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    with pytest.raises(Unavailable, match="ended by itself, exit code -9"):
+        running.__exit__(None, None, None)
