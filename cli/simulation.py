@@ -79,12 +79,12 @@ def live(
         admin = _with_task(scenario, artifact, AdminClient(session, token=admin_token))
         fleet = LiveFleet(scenario.fleet, owned=owned, session=session)
         monitor = _monitor(scenario, artifact, dataset, admin=admin, tallies=fleet.tallies)
-        is_over = _stop_rule(scenario, monitor, admin, clock=time.monotonic)
+        is_over = _stop_rule(scenario, monitor, clock=time.monotonic)
         began = time.monotonic()
         with fleet, _table(scenario) as table:
             for row in monitor.follow(until=lambda: not fleet.is_running or is_over()):
                 table.add(row)
-                if is_over():
+                if _has_reached(scenario.target, monitor):
                     break
         seconds = time.monotonic() - began
     return _report(scenario, monitor, fleet.tallies, details, seconds=seconds, out=out)
@@ -107,7 +107,7 @@ def virtual(scenario: Scenario, *, artifact: Artifact, dataset: Dataset, out: Pa
         admin = _with_task(scenario, artifact, AdminClient(session, token=token))
         fleet = VirtualFleet(scenario.fleet, owned=owned, session=session, clock=clock)
         monitor = _monitor(scenario, artifact, dataset, admin=admin, tallies=fleet.tallies)
-        is_over = _stop_rule(scenario, monitor, admin, clock=clock.now)
+        is_over = _stop_rule(scenario, monitor, clock=clock.now)
         with _table(scenario) as table:
 
             def until() -> bool:
@@ -184,19 +184,19 @@ def _monitor(
 
 
 def _stop_rule(
-    scenario: Scenario, monitor: Monitor, admin: AdminClient, *, clock: Callable[[], float]
+    scenario: Scenario, monitor: Monitor, *, clock: Callable[[], float]
 ) -> Callable[[], bool]:
     ends_s = clock() + scenario.limit_s
 
     def is_over() -> bool:
-        rows = monitor.rows
-        if rows and scenario.target is not None and rows[-1].accuracy >= scenario.target:
-            return True
-        if clock() >= ends_s:
-            return True
-        return admin.history(scenario.task).task.status is not TaskStatus.RUNNING
+        has_ended = monitor.status is not TaskStatus.RUNNING
+        return has_ended or _has_reached(scenario.target, monitor) or clock() >= ends_s
 
     return is_over
+
+
+def _has_reached(target: float | None, monitor: Monitor) -> bool:
+    return target is not None and any(row.accuracy >= target for row in monitor.rows)
 
 
 def _report(

@@ -8,11 +8,20 @@ from dataclasses import dataclass, replace
 from typing import TypedDict
 
 from ..protocol import wire
-from ..protocol.admin import CheckpointSummary, RoundPhase, RoundSummary, TaskHistory
+from ..protocol.admin import (
+    CheckpointSummary,
+    RoundPhase,
+    RoundSummary,
+    TaskHistory,
+    TaskStatus,
+)
+from ..protocol.errors import Unavailable
 from ..protocol.weights import WeightSpec
 from .datasets import Examples
 from .sessions import RoundTally
 from .trainers import Trainer
+
+MISSES = 100
 
 
 @dataclass(frozen=True)
@@ -49,7 +58,7 @@ class Account(TypedDict):
 
 
 class Monitor:
-    """Turns the history of one task into rows.
+    """Turns the history of one task into rows; ``status`` is that of the task when last seen.
 
     ``history`` and ``fetch`` ask the server, ``tally`` the fleet. Evaluation runs on the thread
     that polls, so phones in other threads keep going.
@@ -72,6 +81,7 @@ class Monitor:
         self._test = test
         self._spec = spec
         self.rows: list[RoundRow] = []
+        self.status = TaskStatus.RUNNING
         self._evaluated: set[int] = set()
 
     def poll(self) -> list[RoundRow]:
@@ -92,18 +102,26 @@ class Monitor:
         """Polls every ``every_s`` seconds and yields rows; once more after ``until`` is true.
 
         A caller that stops taking rows stops the evaluation too: ``rows`` ends with the last one
-        it took.
+        it took. A server that is away may come back; after ``MISSES`` polls in a row that it did
+        not answer, what it raised is raised.
         """
-        is_over = False
-        while not is_over:
+        is_over, misses = False, 0
+        while not is_over or misses:
             is_over = until()
             known = len(self.rows)
-            yield from self._fresh()
-            if len(self.rows) == known and not is_over:
+            try:
+                yield from self._fresh()
+                misses = 0
+            except Unavailable:
+                misses += 1
+                if misses == MISSES:
+                    raise
+            if len(self.rows) == known and (misses or not is_over):
                 sleep(every_s)
 
     def _fresh(self) -> Iterator[RoundRow]:
         history = self._history()
+        self.status = history.task.status
         for checkpoint in history.checkpoints:
             if checkpoint.version not in self._evaluated:
                 row = self._row(checkpoint, history)

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 from pocketfed.device_sim.fleet import FleetSettings, VirtualClock, VirtualFleet
-from pocketfed.device_sim.monitor import Monitor
+from pocketfed.device_sim.monitor import MISSES, Monitor
 from pocketfed.device_sim.sessions import SessionOutcome, SessionRecord
 from pocketfed.device_sim.trainers import LiteRTTrainer
 from pocketfed.protocol import wire
+from pocketfed.protocol.errors import NoAnswer
 from pocketfed.protocol.plan import RetryWindow, RoundSettings
 
 ROUNDS = 3
@@ -113,6 +114,36 @@ def test_following_looks_once_more_after_the_end(run):
     rows = monitor.follow(until=lambda: len(pauses) == ROUNDS, every_s=0.5, sleep=work)
     assert [row.round for row in rows] == [0, 1, 2, 3]
     assert pauses == [0.5] * ROUNDS
+
+
+def test_a_server_that_comes_back_is_followed_on(run):
+    server, fleet, monitor = run
+    fleet.run(until=until_committed(server, 1))
+    absences = iter([NoAnswer("away"), NoAnswer("away")])
+
+    def sometimes():
+        for absence in absences:
+            raise absence
+        return server.history()
+
+    monitor._history = sometimes
+    pauses = []
+    rows = list(monitor.follow(until=lambda: True, sleep=pauses.append))
+    assert [row.round for row in rows] == [0, 1]
+    assert len(pauses) == 2
+
+
+def test_a_server_that_stays_away_ends_the_following(run):
+    _, _, monitor = run
+
+    def never():
+        raise NoAnswer("away")
+
+    monitor._history = never
+    pauses = []
+    with pytest.raises(NoAnswer):
+        list(monitor.follow(until=lambda: True, sleep=pauses.append))
+    assert len(pauses) == MISSES - 1
 
 
 def test_a_follower_that_has_seen_enough_stops_the_evaluation(run):
