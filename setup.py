@@ -11,7 +11,7 @@ PARTS = ["protocol", "runtime", "model_export", "server", "client", "device_sim"
 BASE = ["numpy>=2.0", "absl-py>=2.1", "msgspec>=0.21", "httpx>=0.28", "rich>=14"]
 SERVER = ["flask>=3.1", "waitress>=3.0.2", "sqlalchemy>=2.0.45", "alembic>=1.16"]
 DEVICES = ["ai-edge-litert>=2.1.5", "safetensors>=0.5", "matplotlib>=3.10", "pooch>=1.8"]
-EXPORT = ["tensorflow>=2.21", "ai-edge-litert>=2.1.5", "safetensors>=0.5"]
+EXPORT = ["tensorflow>=2.21", "ai-edge-litert>=2.1.5", "safetensors>=0.5", "flatbuffers>=24.3"]
 
 DEV = [
     "build>=1.2",

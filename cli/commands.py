@@ -60,11 +60,19 @@ def _export(words: list[str], values: Values) -> None:
             load(Path(model)),
             out=out,
             loss=values.loss,
+            optimizer=values.optimizer,
+            proximal=values.proximal,
             batch_size=values.batch_size,
             evaluate_batch_size=values.evaluate_batch_size,
         )
     else:
-        artifact = export_zoo(model, out=out, seed=values.seed)
+        artifact = export_zoo(
+            model,
+            out=out,
+            optimizer=values.optimizer,
+            proximal=values.proximal,
+            seed=values.seed,
+        )
     manifest = artifact.manifest
     size = manifest.files[MODEL].bytes
     print(f"{out}: {manifest.name}, {manifest.weight_spec.size:,} weights, {size:,} bytes")

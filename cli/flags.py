@@ -61,6 +61,19 @@ def export(values: Values) -> None:
         "Keras loss for a .keras file, on probabilities; by default the one it was compiled with",
         flag_values=values,
     )
+    flags.DEFINE_string(
+        "optimizer",
+        "sgd",
+        "sgd, momentum, nesterov, adam or adamw, with the options of Keras",
+        flag_values=values,
+    )
+    flags.DEFINE_float(
+        "proximal",
+        0.0,
+        "mu of FedProx: adds mu/2 times the squared distance from the weights received",
+        lower_bound=0.0,
+        flag_values=values,
+    )
     flags.DEFINE_integer(
         "batch_size", 10, "examples per training step", lower_bound=1, flag_values=values
     )

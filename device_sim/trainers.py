@@ -84,6 +84,8 @@ class LiteRTTrainer:
         chosen = examples
         if len(examples) > plan.max_examples:
             chosen = examples.take(rng.permutation(len(examples))[: plan.max_examples])
+        # A phone's optimizer lives for one round, whatever this interpreter trained before.
+        self._runtime.reset_optimizer()
         self._runtime.weights = weights.vector
         feed = _Feed(self._inputs(chosen, "train"), chosen.y, batch_size=self._manifest.batch_size)
         rate = np.array(plan.learning_rate, np.float32)

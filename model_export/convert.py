@@ -15,6 +15,7 @@ from ..runtime import quietly
 from .inspection import layers_with, place_of
 from .lowering import NotLowered
 from .signatures import Program
+from .zeros import without_stored_zeros
 
 _OP_LISTS = re.compile(r"(?:TF Select|Flex|Custom) ops: ([\w, ]+)")
 REPLACEMENTS = {
@@ -40,7 +41,7 @@ def convert(program: Program) -> bytes:
             program.module, folder, signatures=dict(program.functions), options=options
         )
         try:
-            return _convert_folder(Path(folder))
+            return without_stored_zeros(_convert_folder(Path(folder)))
         except ConverterError as error:
             raise _translated(str(error)) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -38,7 +39,8 @@ def export(
     *,
     out: Path,
     loss: str | keras.losses.Loss | None = None,
-    optimizer: str = "sgd",
+    optimizer: str | keras.optimizers.Optimizer = "sgd",
+    proximal: float = 0.0,
     batch_size: int = 10,
     evaluate_batch_size: int = 100,
     name: str | None = None,
@@ -49,9 +51,11 @@ def export(
 ) -> Artifact:
     """Exports a model into the folder ``out``, which is replaced only if every check passes.
 
-    ``loss`` is by default the one the model was compiled with. ``batch_size`` is the static batch
-    of ``train``, ``evaluate_batch_size`` that of ``evaluate`` and ``infer``; ``seed`` draws the
-    golden inputs. Raises ExportError, most often UnsupportedLayer or ParityFailure.
+    ``loss`` is by default the one the model was compiled with. ``optimizer`` is a name or a Keras
+    optimizer, whose learning rate goes into the default plan; ``proximal`` is the mu of FedProx.
+    ``batch_size`` is the static batch of ``train``, ``evaluate_batch_size`` that of ``evaluate``
+    and ``infer``; ``seed`` draws the golden inputs. Raises ExportError, most often
+    UnsupportedLayer or ParityFailure.
     """
     require_exportable(model)
     trainee = Trainee(
@@ -60,8 +64,9 @@ def export(
         optimizer_of(optimizer),
         batch_size,
         evaluate_batch_size,
+        proximal,
     )
-    plan = plan or Plan(batch_size=batch_size)
+    plan = plan or Plan(batch_size=batch_size, learning_rate=trainee.optimizer.learning_rate)
     name = name or str(model.name)
     _require_settings(trainee, plan, labels)
     _require_name(name)
@@ -75,28 +80,35 @@ def export(
         input_scale=input_scale,
         plan=plan,
     )
-    files = {
-        MODEL: tflite,
-        CHECKPOINT: wire.encode(Weights(program.spec, weights_of(model))),
-        GOLDEN: _golden(trainee, seed=seed).to_bytes(),
-    }
-    return _proven(manifest, files, out)
+    checkpoint = wire.encode(Weights(program.spec, weights_of(model)))
+    golden = _golden(trainee, seed=seed).to_bytes()
+    return _proven(manifest, {MODEL: tflite, CHECKPOINT: checkpoint, GOLDEN: golden}, out)
 
 
-def export_zoo(name: str, *, out: Path, seed: int = 0) -> Artifact:
-    """Exports a model of the zoo; raises ExportError when there is none of this name."""
+def export_zoo(
+    name: str, *, out: Path, optimizer: str = "sgd", proximal: float = 0.0, seed: int = 0
+) -> Artifact:
+    """Exports a model of the zoo; raises ExportError when there is none of this name.
+
+    Another optimizer than ``sgd`` brings its own learning rate into the plan.
+    """
     if name not in ZOO:
         raise ExportError(f"the zoo has no {name!r}, only {', '.join(ZOO)}; a file ends in .keras")
-    entry = ZOO[name]
+    entry, plan = ZOO[name], ZOO[name].plan
+    if optimizer != "sgd":
+        rate = optimizer_of(optimizer).learning_rate
+        plan = msgspec.structs.replace(plan, learning_rate=rate)
     return export(
         entry.build(seed),
         out=out,
         loss=entry.loss(),
+        optimizer=optimizer,
+        proximal=proximal,
         batch_size=entry.batch_size,
         evaluate_batch_size=entry.evaluate_batch_size,
         labels=entry.labels,
         input_scale=entry.input_scale,
-        plan=entry.plan,
+        plan=plan,
         seed=seed,
     )
 
@@ -132,7 +144,8 @@ def _manifest(trainee: Trainee, program: Program, found: Lint) -> Manifest:
         optimizer=trainee.optimizer.name,
         ops=found.ops,
         minimum_runtime=found.minimum_runtime,
-        tolerances=trainee.optimizer.tolerances,
+        proximal=trainee.proximal,
+        tolerances=trainee.optimizer.rule.tolerances,
     )
 
 
@@ -161,6 +174,8 @@ def _proven(manifest: Manifest, files: Mapping[str, bytes], out: Path) -> Artifa
 
 
 def _require_settings(trainee: Trainee, plan: Plan, labels: tuple[str, ...]) -> None:
+    if not 0 <= trainee.proximal < math.inf:
+        raise ExportError(f"got proximal={trainee.proximal}, expected a number from 0 on")
     for size in (trainee.batch_size, trainee.evaluate_batch_size):
         if size < 1:
             raise ExportError(f"got a batch of {size}, expected at least one example")

@@ -15,8 +15,6 @@ from .golden import STEPS, Array, Golden
 from .inspection import float_variables
 from .signatures import Trainee
 
-LEARNING_RATES = (0.05, 0.02)
-
 
 class Batch(NamedTuple):
     """A padded batch as ``train`` and ``evaluate`` take it."""
@@ -43,7 +41,7 @@ def golden_of(trainee: Trainee, *, seed: int) -> Golden:
     rng = np.random.default_rng(seed)
     size = trainee.batch_size
     batches = [_batch(trainee, size, _examples(step, size), rng) for step in range(STEPS)]
-    rates = np.resize(np.array(LEARNING_RATES, np.float32), STEPS)
+    rates = np.resize(np.array(trainee.optimizer.rule.golden_rates, np.float32), STEPS)
     size = trainee.evaluate_batch_size
     batch = _batch(trainee, size, max(1, size - 1), rng)
     with _restored(trainee.model):
@@ -106,17 +104,24 @@ def _labels(loss: str, spec: tf.TensorSpec, classes: int, rng: np.random.Generat
 def _train(trainee: Trainee, batches: list[Batch], rates: Array) -> tuple[Array, list[Vector]]:
     model, losses, weights = trainee.model, [], []
     optimizer = trainee.optimizer.reference()
+    received = [tf.constant(variable.numpy()) for variable in model.trainable_variables]
     for batch, rate in zip(batches, rates, strict=True):
         x, y = batch.examples
         with tf.GradientTape() as tape:
             mean = tf.reduce_mean(trainee.loss.function.call(y, model(x, training=True)))
-            loss = tf.add_n([mean, *model.losses])
+            loss = tf.add_n([mean, *model.losses, *_proximal_term(trainee, received)])
         gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
         optimizer.learning_rate = float(rate)
         optimizer.apply(gradients, model.trainable_variables)
         losses.append(loss.numpy())
         weights.append(weights_of(model))
     return np.array(losses, np.float32), weights
+
+
+def _proximal_term(trainee: Trainee, received: list[tf.Tensor]) -> list[tf.Tensor]:
+    pairs = zip(trainee.model.trainable_variables, received, strict=True)
+    distance = sum(tf.reduce_sum((variable.value - start) ** 2) for variable, start in pairs)
+    return [0.5 * trainee.proximal * distance] if trainee.proximal else []
 
 
 def _evaluate(trainee: Trainee, batch: Batch) -> tuple[Array, Array]:

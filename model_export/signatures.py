@@ -1,7 +1,8 @@
 """The training program: what a phone can call, traced from a Keras model and lowered.
 
 ``train`` takes the step Keras takes on the examples whose weight is 1; examples of weight 0 pad
-the static batch and change nothing. The weights go in and out as one flat vector.
+the static batch and change nothing. The weights go in and out as one flat vector; what the
+optimizer remembers does neither, ``reset_optimizer`` zeroes it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ..protocol.weights import WeightSpec
 from .inspection import float_variables, weight_spec_of
 from .losses import Loss
 from .lowering import TABLE, lowered
+from .memory import Memory
 from .optimizers import Optimizer
 
 Outputs = dict[str, tf.Tensor]
@@ -38,13 +40,14 @@ class Program:
 
 @dataclass(frozen=True)
 class Trainee:
-    """A model with all that decides how it is trained."""
+    """A model with all that decides how it is trained; ``proximal`` is the mu of FedProx."""
 
     model: keras.Model
     loss: Loss
     optimizer: Optimizer
     batch_size: int
     evaluate_batch_size: int
+    proximal: float = 0.0
 
     def outputs(self, x: tf.Tensor, *, training: bool) -> tf.Tensor:
         return self.model(x, training=training)
@@ -62,18 +65,26 @@ class Trainee:
 def trace(trainee: Trainee) -> Program:
     """Traces and lowers every signature; raises NotLowered for an op that has no lowering."""
     module = tf.Module()
+    memory = Memory.of(
+        trainee.optimizer, trainee.model.trainable_variables, proximal=trainee.proximal
+    )
     # Keras variables are not tf.Variables; only what a module holds itself is saved with a value.
     module.tracked = [variable.value for variable in trainee.model.variables]
+    module.memory = memory.variables
     spec = weight_spec_of(trainee.model)
     train = trainee.batch(trainee.batch_size)
     evaluate = trainee.batch(trainee.evaluate_batch_size)
     functions = {
-        "train": _lower(_train(trainee), [*train, _named("learning_rate", ())]),
+        "train": _lower(_train(trainee, memory), [*train, _named("learning_rate", ())]),
         "evaluate": _lower(_evaluate(trainee), evaluate),
         "infer": _lower(_infer(trainee), evaluate[:1]),
         "get_weights": _lower(_get_weights(trainee.model), []),
-        "set_weights": _lower(_set_weights(trainee.model, spec), [_named("weights", (spec.size,))]),
+        "set_weights": _lower(
+            _set_weights(trainee.model, spec, memory), [_named("weights", (spec.size,))]
+        ),
     }
+    if memory.resettable:
+        functions["reset_optimizer"] = _lower(lambda: {"checksum": memory.reset()}, [])
     return Program(module, functions, spec)
 
 
@@ -84,23 +95,27 @@ def _lower(step: Callable[..., Outputs], inputs: Sequence[tf.TensorSpec]) -> Any
     return emitted.get_concrete_function()
 
 
-def _train(trainee: Trainee) -> Callable[..., Outputs]:
+def _train(trainee: Trainee, memory: Memory) -> Callable[..., Outputs]:
     variables = trainee.model.trainable_variables
 
     def train(x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor, learning_rate: tf.Tensor) -> Outputs:
+        is_real = tf.cast(tf.reduce_sum(weight) > 0, tf.float32)
         with tf.GradientTape() as tape:
             losses = trainee.loss.per_example(y, trainee.outputs(x, training=True))
             loss = _weighted_mean(losses, weight) + _penalty(trainee.model, weight)
+            if trainee.proximal:
+                loss += memory.proximal_term(variables, is_real)
         sources = [variable.value for variable in variables]
         reached = [
             (variable, tf.convert_to_tensor(gradient))
             for variable, gradient in zip(variables, tape.gradient(loss, sources), strict=True)
             if gradient is not None
         ]
-        trainee.optimizer.step(
-            [variable.value for variable, _ in reached],
+        memory.step(
+            [variable for variable, _ in reached],
             [gradient for _, gradient in reached],
-            learning_rate,
+            learning_rate=learning_rate,
+            is_real=is_real,
         )
         _constrain(variables, weight)
         return {"loss": loss}
@@ -133,12 +148,16 @@ def _get_weights(model: keras.Model) -> Callable[[], Outputs]:
     return get_weights
 
 
-def _set_weights(model: keras.Model, spec: WeightSpec) -> Callable[[tf.Tensor], Outputs]:
+def _set_weights(
+    model: keras.Model, spec: WeightSpec, memory: Memory
+) -> Callable[[tf.Tensor], Outputs]:
     def set_weights(weights: tf.Tensor) -> Outputs:
         """The sum is there because the converter drops a function that returns nothing."""
         for variable, entry in zip(float_variables(model), spec.entries, strict=True):
             part = weights[entry.offset : entry.offset + entry.size]
-            variable.value.assign(tf.reshape(part, entry.shape))
+            value = tf.reshape(part, entry.shape)
+            variable.value.assign(value)
+            memory.receive(variable.path, value)
         return {"checksum": tf.reduce_sum(weights)}
 
     return set_weights

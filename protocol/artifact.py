@@ -66,7 +66,8 @@ class Manifest(Record, frozen=True, kw_only=True):
 
     ``batch_size`` is the static batch of ``train``, ``evaluate_batch_size`` that of ``evaluate``
     and ``infer``. ``ops`` counts the operators of the model by name; ``flex_ops`` is always empty.
-    ``measured`` holds figures taken at export on the exporting machine, by name with its unit.
+    ``proximal`` is the mu of FedProx that ``train`` works with, 0 for none. ``measured`` holds
+    figures taken at export on the exporting machine, by name with its unit.
     """
 
     schema_version: Annotated[int, msgspec.Meta(ge=1, le=SCHEMA_VERSION)] = SCHEMA_VERSION
@@ -79,6 +80,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     spec: tuple[WeightEntry, ...]
     loss: str
     optimizer: str
+    proximal: float = 0.0
     input_scale: InputScale = InputScale()
     labels: tuple[str, ...] = ()
     plan: Plan = Plan()

@@ -13,6 +13,7 @@ from ..protocol.weights import Vector
 from .quiet import quietly
 
 Array = npt.NDArray[Any]
+RESET = "reset_optimizer"
 
 
 class Runtime:
@@ -51,6 +52,11 @@ class Runtime:
     def train(self, inputs: Mapping[str, npt.ArrayLike]) -> float:
         """One step; the loss before it."""
         return float(self.call("train", inputs)["loss"])
+
+    def reset_optimizer(self) -> None:
+        """Forgets what earlier steps left behind, if the model's optimizer remembers anything."""
+        if RESET in self.signatures():
+            self.call(RESET, {})
 
     @property
     def weights(self) -> Vector:

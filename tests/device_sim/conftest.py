@@ -59,6 +59,16 @@ def make_examples() -> Callable[..., Examples]:
 @pytest.fixture(scope="session")
 def artifact(tmp_path_factory) -> Artifact:
     """A real export of a two-layer model of 4 x 4 images."""
+    return _export(tmp_path_factory.mktemp("artifacts") / "tiny", optimizer="sgd")
+
+
+@pytest.fixture(scope="session")
+def artifact_of_adam(tmp_path_factory) -> Artifact:
+    """The same model, trained by an optimizer that remembers its steps."""
+    return _export(tmp_path_factory.mktemp("artifacts") / "tiny", optimizer="adam")
+
+
+def _export(out: Path, *, optimizer: str) -> Artifact:
     from pocketfed.model_export import export
     from pocketfed.runtime import quietly
 
@@ -77,7 +87,8 @@ def artifact(tmp_path_factory) -> Artifact:
     )
     return export(
         model,
-        out=tmp_path_factory.mktemp("artifacts") / "tiny",
+        out=out,
+        optimizer=optimizer,
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         batch_size=BATCH,
         evaluate_batch_size=EVALUATE_BATCH,

@@ -105,6 +105,17 @@ def test_the_same_stream_gives_the_same_bytes(trainer, artifact, make_examples):
     assert first.delta.vector.tobytes() == second.delta.vector.tobytes()
 
 
+def test_an_optimizer_remembers_nothing_of_an_earlier_training(artifact_of_adam, make_examples):
+    adam, plan = artifact_of_adam, Plan(epochs=2, learning_rate=0.01)
+    trainer = LiteRTTrainer(adam.model, adam.manifest)
+    first, again = (
+        trainer.train(adam.checkpoint, make_examples(33), plan=plan, rng=np.random.default_rng(1))
+        for _ in range(2)
+    )
+    assert np.abs(first.delta.vector).max() > 1e-3
+    assert first.delta.vector.tobytes() == again.delta.vector.tobytes()
+
+
 def test_a_learning_rate_near_zero_moves_nothing(trainer, artifact, make_examples):
     plan = Plan(learning_rate=1e-30)
     result = trainer.train(
