@@ -14,7 +14,7 @@ import keras
 import tensorflow as tf
 
 from .optimizers import Optimizer
-from .updates import Turn, clipped, decay
+from .updates import Gradient, Turn, clipped, decay
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Memory:
     def step(
         self,
         weights: Sequence[keras.Variable],
-        gradients: Sequence[tf.Tensor],
+        gradients: Sequence[Gradient],
         *,
         learning_rate: tf.Tensor,
         is_real: tf.Tensor,

@@ -107,7 +107,7 @@ def _train(trainee: Trainee, memory: Memory) -> Callable[..., Outputs]:
                 loss += memory.proximal_term(variables, is_real)
         sources = [variable.value for variable in variables]
         reached = [
-            (variable, tf.convert_to_tensor(gradient))
+            (variable, gradient)
             for variable, gradient in zip(variables, tape.gradient(loss, sources), strict=True)
             if gradient is not None
         ]

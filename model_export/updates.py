@@ -2,13 +2,16 @@
 
 A batch that is padding only must leave everything as it is. Its gradients are zero already, so
 scalars suffice: the rate becomes 0, and nothing decays.
+
+The gradient of an embedding comes in slices, several for a row that was looked up several times.
+Keras squares and bounds the slices, not their sum, and so does a phone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
@@ -17,6 +20,9 @@ from ..protocol.artifact import Tolerances
 
 SGD_LIKE = Tolerances(atol=1e-6, rtol=1e-5)
 ADAM_LIKE = Tolerances(atol=5e-5, rtol=1e-5)
+
+
+Gradient: TypeAlias = tf.Tensor | tf.IndexedSlices
 
 
 @dataclass(frozen=True)
@@ -28,7 +34,7 @@ class Turn:
     """
 
     variable: tf.Variable
-    gradient: tf.Tensor
+    gradient: Gradient
     slots: Sequence[tf.Variable]
     rate: tf.Tensor
     count: tf.Tensor
@@ -50,16 +56,16 @@ class Rule:
     golden_rates: tuple[float, ...] = (0.05, 0.02)
 
 
-def clipped(options: keras.optimizers.Optimizer, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+def clipped(options: keras.optimizers.Optimizer, gradients: list[Gradient]) -> list[Gradient]:
     """Shortens or cuts the gradients of one step as the optimizer was told to."""
     if options.clipnorm:
         return [_clipped_by_norm(gradient, options.clipnorm) for gradient in gradients]
     if options.global_clipnorm:
         scale = _global_scale(gradients, options.global_clipnorm)
-        return [gradient * scale for gradient in gradients]
+        return [tf.convert_to_tensor(gradient) * scale for gradient in gradients]
     if options.clipvalue:
         limit = options.clipvalue
-        return [tf.minimum(tf.maximum(gradient, -limit), limit) for gradient in gradients]
+        return [_each(lambda part: _bounded(part, limit), gradient) for gradient in gradients]
     return gradients
 
 
@@ -70,25 +76,40 @@ def decay(options: keras.optimizers.Optimizer, variable: tf.Variable, rate: tf.T
         variable.assign(value - value * options.weight_decay * rate)
 
 
-def _global_scale(gradients: list[tf.Tensor], limit: float) -> tf.Tensor:
-    norm = tf.sqrt(tf.add_n([tf.reduce_sum(tf.square(gradient)) for gradient in gradients]))
+def _global_scale(gradients: list[Gradient], limit: float) -> tf.Tensor:
+    norm = tf.sqrt(tf.add_n([_squared_norm(gradient) for gradient in gradients]))
     # LiteRT makes 1 / sqrt(0) NaN, and padding has no gradient.
     length = tf.where(norm > 0, norm, limit)
     return limit * tf.minimum(1.0 / length, 1.0 / limit) + (norm - norm)
 
 
-def _clipped_by_norm(gradient: tf.Tensor, limit: float) -> tf.Tensor:
-    norm = tf.sqrt(tf.reduce_sum(tf.square(gradient)))
-    return gradient * limit / tf.maximum(norm, limit)
+def _clipped_by_norm(gradient: Gradient, limit: float) -> tf.Tensor:
+    norm = tf.sqrt(_squared_norm(gradient))
+    return tf.convert_to_tensor(gradient) * limit / tf.maximum(norm, limit)
+
+
+def _squared_norm(gradient: Gradient) -> tf.Tensor:
+    parts = gradient.values if isinstance(gradient, tf.IndexedSlices) else gradient
+    return tf.reduce_sum(tf.square(parts))
+
+
+def _bounded(values: tf.Tensor, limit: float) -> tf.Tensor:
+    return tf.minimum(tf.maximum(values, -limit), limit)
+
+
+def _each(function: Callable[[tf.Tensor], tf.Tensor], gradient: Gradient) -> Gradient:
+    if not isinstance(gradient, tf.IndexedSlices):
+        return function(gradient)
+    return tf.IndexedSlices(function(gradient.values), gradient.indices, gradient.dense_shape)
 
 
 def _descend(_: Any, turn: Turn) -> None:
-    turn.variable.assign_sub(turn.rate * turn.gradient)
+    turn.variable.assign_sub(turn.rate * tf.convert_to_tensor(turn.gradient))
 
 
 def _roll(options: Any, turn: Turn) -> None:
     (velocity,) = turn.slots
-    push = turn.rate * turn.gradient
+    push = turn.rate * tf.convert_to_tensor(turn.gradient)
     kept = tf.where(turn.is_real > 0, options.momentum, 1.0)
     moved = tf.convert_to_tensor(velocity) * kept - push
     velocity.assign(moved)
@@ -104,14 +125,15 @@ def _adapt(options: Any, turn: Turn) -> None:
     bias_2 = 1 - tf.pow(tf.constant(options.beta_2, tf.float32), turn.count)
     alpha = turn.rate * tf.sqrt(bias_2) / bias_1
     mean = _blended(momentum, turn.gradient, (1 - options.beta_1) * turn.is_real)
-    spread = _blended(velocity, tf.square(turn.gradient), (1 - options.beta_2) * turn.is_real)
+    square = _each(tf.square, turn.gradient)
+    spread = _blended(velocity, square, (1 - options.beta_2) * turn.is_real)
     turn.variable.assign_sub(mean * alpha / (tf.sqrt(spread) + options.epsilon))
 
 
-def _blended(slot: tf.Variable, target: tf.Tensor, share: tf.Tensor) -> tf.Tensor:
+def _blended(slot: tf.Variable, target: Gradient, share: tf.Tensor) -> tf.Tensor:
     """Moves a slot towards ``target`` by ``share`` of the way, and returns it."""
     value = tf.convert_to_tensor(slot)
-    moved = value + (target - value) * share
+    moved = value + (tf.convert_to_tensor(target) - value) * share
     slot.assign(moved)
     return moved
 

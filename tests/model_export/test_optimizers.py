@@ -56,6 +56,18 @@ def convolutional() -> keras.Model:
     )
 
 
+def embedding() -> keras.Model:
+    """Looks some rows up several times in one batch."""
+    return keras.Sequential(
+        [
+            keras.Input((5,), dtype="int32"),
+            layers.Embedding(7, 4),
+            layers.Flatten(),
+            layers.Dense(3),
+        ]
+    )
+
+
 def compiled(model: keras.Model, optimizer: str | Optimizer, *, proximal: float = 0.0) -> bytes:
     chosen = optimizer_of(optimizer)
     return convert(trace(Trainee(model, loss_of(CROSSENTROPY), chosen, BATCH, 5, proximal)))
@@ -64,11 +76,14 @@ def compiled(model: keras.Model, optimizer: str | Optimizer, *, proximal: float 
 def batches(model: keras.Model, rate: float) -> list[Batch]:
     """Ten of them; every other one holds padding, the last but one nothing else."""
     rng, drawn = np.random.default_rng(7), []
+    takes_tokens = model.inputs[0].dtype == "int32"
     for step in range(STEPS):
         real = 0 if step == STEPS - 2 else BATCH - step % 2
+        shape = (BATCH, *model.inputs[0].shape[1:])
+        x = rng.integers(0, 7, shape) if takes_tokens else rng.normal(size=shape)
         drawn.append(
             {
-                "x": rng.normal(size=(BATCH, *model.inputs[0].shape[1:])).astype(np.float32),
+                "x": x.astype(np.int32 if takes_tokens else np.float32),
                 "y": rng.integers(0, 3, BATCH).astype(np.int32),
                 "weight": (np.arange(BATCH) < real).astype(np.float32),
                 "learning_rate": np.array(rate, np.float32),
@@ -131,6 +146,17 @@ def test_ten_steps_of_a_dense_model_equal_those_of_keras(name: str) -> None:
 def test_ten_steps_of_a_convolutional_model_equal_those_of_keras(name: str) -> None:
     keras.utils.set_random_seed(3)
     compare(convolutional(), KINDS[name](), rate=rate_of(name))
+
+
+SLICED = ("nesterov", "clipnorm", "global_clipnorm", "clipvalue")
+
+
+@pytest.mark.parametrize(
+    "name", ["adam", *(pytest.param(n, marks=pytest.mark.slow) for n in SLICED)]
+)
+def test_ten_steps_of_an_embedding_equal_those_of_keras(name: str) -> None:
+    keras.utils.set_random_seed(3)
+    compare(embedding(), OPTIONS[name](), rate=rate_of(name))
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
