@@ -19,8 +19,8 @@ from .zeros import without_stored_zeros
 
 _OP_LISTS = re.compile(r"(?:TF Select|Flex|Custom) ops: ([\w, ]+)")
 REPLACEMENTS = {
-    "Erf": "use gelu with approximate=True",
-    "Erfc": "use gelu with approximate=True",
+    "Conv3DBackpropFilterV2": "use Conv2D over images",
+    "If": "use a weight constraint, such as UnitNorm, instead of SpectralNormalization",
     "StatelessRandomGetKeyCounter": "leave Dropout and other random layers out",
     "StatelessRandomUniformV2": "leave Dropout and other random layers out",
     "TensorListReserve": "set unroll=True on the recurrent layer",

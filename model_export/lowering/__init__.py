@@ -6,15 +6,19 @@ under its op type. ``op`` is the traced original, for its attributes and static 
 ``TABLE`` holds them all; ``lowered`` applies a table to a traced function.
 """
 
-from . import activations, conv, plain, pool
+from . import activations, conv, depthwise, erf, plain, pool, resize, slices
 from .refusal import NotLowered
 from .rewrite import Lowering, lowered
 
 TABLE: dict[str, Lowering] = {
     **activations.LOWERINGS,
     **conv.LOWERINGS,
+    **depthwise.LOWERINGS,
+    **erf.LOWERINGS,
     **plain.LOWERINGS,
     **pool.LOWERINGS,
+    **resize.LOWERINGS,
+    **slices.LOWERINGS,
 }
 
 __all__ = ["TABLE", "Lowering", "NotLowered", "lowered"]

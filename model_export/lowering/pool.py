@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from .refusal import Refusal
 from .rewrite import Lowering
-from .windows import CHANNELS, Axis, Windows, cells, scatter, windows_of
+from .windows import Axis, Windows, cells, lines, scatter, windows_of
 
 LOWEST = float(np.finfo(np.float32).min)
 
@@ -29,7 +29,7 @@ def max_pool_grad(
         share = is_maximum if unclaimed is None else is_maximum * unclaimed
         unclaimed = 1 - share if unclaimed is None else unclaimed - share
         shares.append(gradient * share)
-    return scatter(_lines(shares, windows), windows)
+    return scatter(lines(shares, windows), windows)
 
 
 def avg_pool_grad(op: tf.Operation, _: tf.Tensor, gradient: tf.Tensor) -> tf.Tensor:
@@ -38,7 +38,7 @@ def avg_pool_grad(op: tf.Operation, _: tf.Tensor, gradient: tf.Tensor) -> tf.Ten
     inside = np.outer(_cells_inside(windows.rows), _cells_inside(windows.columns))
     share = gradient * tf.constant(1 / inside[None, :, :, None], gradient.dtype)
     cells_per_window = windows.rows.kernel * windows.columns.kernel
-    return scatter(_lines([share] * cells_per_window, windows), windows)
+    return scatter(lines([share] * cells_per_window, windows), windows)
 
 
 def _windows(op: tf.Operation, image: tf.TensorShape, output: tf.TensorShape) -> Windows:
@@ -46,11 +46,6 @@ def _windows(op: tf.Operation, image: tf.TensorShape, output: tf.TensorShape) ->
     if ksize[0] != 1 or ksize[3] != 1:
         raise Refusal("it pools over examples or channels", advice="pool over images only")
     return windows_of(op, image=image.as_list(), output=output.as_list(), kernel=ksize[1:3])
-
-
-def _lines(shares: list[tf.Tensor], windows: Windows) -> list[tf.Tensor]:
-    width = windows.columns.kernel
-    return [tf.concat(shares[at : at + width], CHANNELS) for at in range(0, len(shares), width)]
 
 
 def _cells_inside(axis: Axis) -> npt.NDArray[np.float64]:

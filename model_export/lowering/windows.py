@@ -93,6 +93,12 @@ def gather(image: tf.Tensor, windows: Windows) -> tf.Tensor:
     return _joined(_taken(wide, windows.rows, ROWS, 0.0))
 
 
+def lines(by_cell: Sequence[tf.Tensor], windows: Windows) -> list[tf.Tensor]:
+    """What ``cells`` gave one by one, as the lines that ``scatter`` takes."""
+    width = windows.columns.kernel
+    return [_joined(by_cell[at : at + width]) for at in range(0, len(by_cell), width)]
+
+
 def scatter(lines: Sequence[tf.Tensor], windows: Windows) -> tf.Tensor:
     """Adds the cells of all windows back to where ``gather`` took them; its transpose.
 

@@ -27,9 +27,9 @@ def sequential(shape: tuple[int, ...], *parts: keras.layers.Layer) -> keras.Mode
 
 
 UNSUPPORTED = {
-    "exact gelu": (
-        lambda: sequential((6,), layers.Dense(4, "gelu", name="curved"), layers.Dense(3)),
-        ["small/curved (Dense)", "Erfc", "approximate=True"],
+    "three-dimensional convolution": (
+        lambda: sequential((4, 4, 4, 2), layers.Conv3D(3, 2, name="solid")),
+        ["small/solid (Conv3D)", "Conv3DBackpropFilterV2", "use Conv2D"],
     ),
     "dropout": (
         lambda: sequential((6,), layers.Dense(4), layers.Dropout(0.5, name="noise")),
@@ -39,13 +39,13 @@ UNSUPPORTED = {
         lambda: sequential((5, 2), layers.LSTM(4, name="memory"), layers.Dense(3)),
         ["small/memory (LSTM)", "While", "unroll=True"],
     ),
-    "grouped convolution": (
-        lambda: sequential((6, 6, 2), layers.Conv2D(4, 3, groups=2, name="split")),
-        ["small/split (Conv2D)", "groups", "groups=1"],
-    ),
     "batch normalization": (
         lambda: sequential((6,), layers.Dense(4), layers.BatchNormalization(name="norm")),
         ["small/norm (BatchNormalization)", "trainable=False"],
+    ),
+    "spectral normalization": (
+        lambda: sequential((6,), layers.SpectralNormalization(layers.Dense(4), name="bounded")),
+        ["bounded (SpectralNormalization)", "If", "weight constraint"],
     ),
 }
 
@@ -62,10 +62,10 @@ def test_a_layer_that_cannot_be_lowered_is_named_with_a_replacement(
 
 
 def test_an_unsupported_layer_is_found_inside_an_inner_model(tmp_path: Path) -> None:
-    inner = sequential((6,), layers.Dense(4, "gelu", name="curved"))
-    outer = keras.Input((6,))
+    inner = sequential((4, 4, 4, 2), layers.Conv3D(3, 2, name="solid"))
+    outer = keras.Input((4, 4, 4, 2))
     model = keras.Model(outer, layers.Dense(3)(inner(outer)))
-    assert "small/curved (Dense)" in try_export(model, tmp_path)
+    assert "small/solid (Conv3D)" in try_export(model, tmp_path)
 
 
 def test_a_model_without_inputs_is_refused(tmp_path: Path) -> None:
