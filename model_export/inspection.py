@@ -52,9 +52,18 @@ def place_of(layer: keras.layers.Layer) -> str:
     return f"{layer.path or layer.name} ({type(layer).__name__})"
 
 
+def leaves(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
+    """The layers a model calls, inner models opened; what a wrapper holds is not seen."""
+    for child in layer.layers:
+        if hasattr(child, "layers"):
+            yield from leaves(child)
+        else:
+            yield child
+
+
 def layers_with(model: keras.Model, op_type: str) -> list[keras.layers.Layer]:
     """The innermost layers whose forward or backward pass holds an op of ``op_type``."""
-    return [layer for layer in _leaves(model) if op_type in _ops_of(layer)]
+    return [layer for layer in leaves(model) if op_type in _ops_of(layer)]
 
 
 def _require_weights(model: keras.Model) -> None:
@@ -72,24 +81,23 @@ def _require_weights(model: keras.Model) -> None:
 
 
 def _require_independent_examples(model: keras.Model) -> None:
-    for layer in _leaves(model):
-        if isinstance(layer, MIXING) and layer.trainable:
+    """No example may be felt by another; batch normalization is told which are padding."""
+    reached = {id(layer) for layer in leaves(model)}
+    for layer in model._flatten_layers():
+        if isinstance(layer, MIXING) and layer.trainable and id(layer) not in reached:
             raise UnsupportedLayer(
-                f"{place_of(layer)} mixes the examples of a batch, so padding "
-                "would change the step; set trainable=False on it, or use GroupNormalization"
+                f"{place_of(layer)} is wrapped in another layer and mixes the examples of a batch, "
+                "so padding would change the step; set trainable=False on it, or take it out"
+            )
+        if getattr(layer, "activity_regularizer", None) is not None:
+            raise UnsupportedLayer(
+                f"{place_of(layer)} has an activity regularizer, which sums over padding too; "
+                "use a weight regularizer"
             )
 
 
 def _trains(model: keras.Model, variable: keras.Variable) -> bool:
     return any(variable is other for other in model.trainable_variables)
-
-
-def _leaves(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
-    for child in layer.layers:
-        if hasattr(child, "layers"):
-            yield from _leaves(child)
-        else:
-            yield child
 
 
 def _ops_of(layer: keras.layers.Layer) -> frozenset[str]:

@@ -21,6 +21,7 @@ from .losses import Loss
 from .lowering import TABLE, lowered
 from .memory import Memory
 from .optimizers import Optimizer
+from .padding import padding_left_out
 
 Outputs = dict[str, tf.Tensor]
 
@@ -100,7 +101,7 @@ def _train(trainee: Trainee, memory: Memory) -> Callable[..., Outputs]:
 
     def train(x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor, learning_rate: tf.Tensor) -> Outputs:
         is_real = tf.cast(tf.reduce_sum(weight) > 0, tf.float32)
-        with tf.GradientTape() as tape:
+        with tf.GradientTape() as tape, padding_left_out(trainee.model, weight):
             losses = trainee.loss.per_example(y, trainee.outputs(x, training=True))
             loss = _weighted_mean(losses, weight) + _penalty(trainee.model, weight)
             if trainee.proximal:

@@ -39,9 +39,13 @@ UNSUPPORTED = {
         lambda: sequential((5, 2), layers.LSTM(4, name="memory"), layers.Dense(3)),
         ["small/memory (LSTM)", "While", "unroll=True"],
     ),
-    "batch normalization": (
-        lambda: sequential((6,), layers.Dense(4), layers.BatchNormalization(name="norm")),
-        ["small/norm (BatchNormalization)", "trainable=False"],
+    "activity regularizer": (
+        lambda: sequential((6,), layers.Dense(4, activity_regularizer="l2", name="calm")),
+        ["small/calm (Dense)", "activity regularizer", "use a weight regularizer"],
+    ),
+    "batch normalization in a wrapper": (
+        lambda: sequential((5, 2), layers.TimeDistributed(layers.BatchNormalization(name="norm"))),
+        ["norm (BatchNormalization)", "wrapped", "trainable=False"],
     ),
     "spectral normalization": (
         lambda: sequential((6,), layers.SpectralNormalization(layers.Dense(4), name="bounded")),
