@@ -89,4 +89,6 @@ KINDS: Mapping[str, Kind] = {
     "categorical_crossentropy": Kind(keras.losses.CategoricalCrossentropy, tf.float32, _same_class),
     "binary_crossentropy": Kind(keras.losses.BinaryCrossentropy, tf.float32, _same_side),
     "mean_squared_error": Kind(keras.losses.MeanSquaredError, tf.float32, _never),
+    "mean_absolute_error": Kind(keras.losses.MeanAbsoluteError, tf.float32, _never),
+    "huber": Kind(keras.losses.Huber, tf.float32, _never),
 }

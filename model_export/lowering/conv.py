@@ -2,7 +2,7 @@
 
 The runtimes have a fast kernel for BATCH_MATMUL with variable operands, but only a slow one for
 CONV_2D and TRANSPOSE_CONV with a variable filter. Forward and filter gradient gather the same
-windows; the converter keeps one copy.
+windows; the converter keeps one copy. A grouped convolution is a batch of such products.
 """
 
 from __future__ import annotations

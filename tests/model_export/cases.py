@@ -1,0 +1,253 @@
+"""The layers and options that are exported: small models, each trained on the phone beside Keras.
+
+``docs/layers.md`` is this list: ``python tests/model_export/cases.py > docs/layers.md``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import keras
+
+layers = keras.layers
+IMAGE, SEQUENCE, VECTOR, TOKENS = (6, 5, 2), (6, 4), (6,), (5,)
+CLASSES, VOCABULARY = 3, 7
+Options = dict[str, Any]
+PAGE = """\
+# Layers
+
+What `pocketfed export` is tested with: each line below is trained for ten steps on the phones'
+runtime, some batches padded, and compared with Keras after the first and the last step. All run
+on builtin operators. This page is written by `python tests/model_export/cases.py`, and a test
+fails when it lags.
+
+Other layers may well export: the export itself makes the same comparison, and refuses what fails
+it. A layer that cannot be lowered is named with the reason and a replacement.
+
+| layer | options |
+|---|---|
+{layers}
+
+Weight regularizers, weight constraints, frozen layers and inner models work with all of them.
+
+| loss | labels | options |
+|---|---|---|
+{losses}
+
+What does not train, and what to use instead:
+
+| refused | because | use |
+|---|---|---|
+{refused}
+"""
+
+
+class Case(NamedTuple):
+    """A layer with its options, in a model that ends in three logits."""
+
+    layer: str
+    options: str
+    build: Callable[[], keras.Model]
+
+    def __str__(self) -> str:
+        return f"{self.layer}({self.options})"
+
+
+def chain(shape: tuple[int, ...], *parts: keras.layers.Layer) -> keras.Model:
+    """The parts in a row, then three logits."""
+    dtype = "int32" if shape == TOKENS else "float32"
+    first = [] if shape == TOKENS else [layers.Dense(4)]
+    last = [layers.Flatten(), layers.Dense(CLASSES)]
+    return keras.Sequential([keras.Input(shape, dtype=dtype), *first, *parts, *last])
+
+
+def on(
+    shape: tuple[int, ...], layer: type[keras.layers.Layer], *variants: Options, **always: object
+) -> Iterator[Case]:
+    """One case for each variant of a layer that takes a tensor of ``shape``."""
+    for options in variants or ({},):
+        build = partial(_one_layer, shape, layer, {**always, **options})
+        yield Case(layer.__name__, _text(options), build)
+
+
+def joined(*joins: type[keras.layers.Layer], **options: object) -> Iterator[Case]:
+    """One case for each layer that joins two tensors."""
+    for join in joins:
+        yield Case(join.__name__, _text(options), partial(_forked, join, options))
+
+
+def activated(*names: str) -> Case:
+    """All the activations side by side in one model."""
+    return Case("Activation", ", ".join(names), partial(_activated, names))
+
+
+def recurrent(layer: type[keras.layers.Layer]) -> Iterator[Case]:
+    yield from on(
+        SEQUENCE,
+        layer,
+        {"unroll": True},
+        {"unroll": True, "return_sequences": True},
+        {"unroll": True, "go_backwards": True},
+        units=3,
+    )
+    both = partial(chain, SEQUENCE)
+    yield Case(
+        "Bidirectional",
+        f"{layer.__name__}(unroll=True)",
+        lambda: both(layers.Bidirectional(layer(3, unroll=True))),
+    )
+
+
+def _one_layer(shape: tuple[int, ...], layer: Any, options: Options) -> keras.Model:
+    return chain(shape, layer(**options))
+
+
+def _text(options: Options) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in options.items())
+
+
+def _forked(join: Any, options: Options) -> keras.Model:
+    x = keras.Input(VECTOR)
+    branches = [layers.Dense(4, "tanh")(x), layers.Dense(4, "relu")(x)]
+    return keras.Model(x, layers.Dense(CLASSES)(join(**options)(branches)))
+
+
+def _activated(names: tuple[str, ...]) -> keras.Model:
+    x = keras.Input(VECTOR)
+    branches = [layers.Dense(4, name)(x) for name in names]
+    return keras.Model(x, layers.Dense(CLASSES)(layers.Concatenate()(branches)))
+
+
+def _attention(layer: Any, options: Options) -> keras.Model:
+    x = keras.Input(SEQUENCE)
+    y = layers.LayerNormalization()(layers.Add()([x, layer(2, 3)(x, x, **options)]))
+    return keras.Model(x, layers.Dense(CLASSES)(layers.GlobalAveragePooling1D()(y)))
+
+
+def _approximate_gelu() -> keras.Model:
+    return chain(VECTOR, layers.Activation(partial(keras.activations.gelu, approximate=True)))
+
+
+def _masked(layer: keras.layers.Layer) -> keras.Model:
+    embedding = layers.Embedding(VOCABULARY, 4, mask_zero=True)
+    return chain(TOKENS, embedding, layer)
+
+
+SAME: Options = {"padding": "same"}
+STRIDED: Options = {"strides": 2, "padding": "same"}
+DILATED: Options = {"dilation_rate": 2, "padding": "same"}
+EVERYWHERE: tuple[Options, ...] = ({}, STRIDED, DILATED)
+POOLED: tuple[Options, ...] = ({}, {"strides": 1}, STRIDED)
+TRANSPOSED: tuple[Options, ...] = ({}, {"strides": 2}, STRIDED, {"strides": 2, "output_padding": 1})
+
+CASES: tuple[Case, ...] = (
+    *on(SEQUENCE, layers.Dense, units=4),
+    *on(SEQUENCE, layers.EinsumDense, equation="abc,cd->abd", output_shape=(6, 4)),
+    *on(IMAGE, layers.Conv2D, *EVERYWHERE, {"groups": 2}, filters=4, kernel_size=3),
+    *on(IMAGE, layers.Conv2D, {"groups": 2, "strides": 2}, filters=4, kernel_size=3),
+    *on(SEQUENCE, layers.Conv1D, *EVERYWHERE, {"groups": 2}, filters=4, kernel_size=3),
+    *on(SEQUENCE, layers.Conv1D, {"padding": "causal"}, filters=4, kernel_size=3),
+    *on(IMAGE, layers.DepthwiseConv2D, *EVERYWHERE, {"depth_multiplier": 2}, kernel_size=3),
+    *on(SEQUENCE, layers.DepthwiseConv1D, *EVERYWHERE, {"depth_multiplier": 2}, kernel_size=3),
+    *on(IMAGE, layers.SeparableConv2D, *EVERYWHERE, filters=5, kernel_size=3),
+    *on(SEQUENCE, layers.SeparableConv1D, *EVERYWHERE, filters=5, kernel_size=3),
+    *on(IMAGE, layers.Conv2DTranspose, *TRANSPOSED, filters=3, kernel_size=3),
+    *on(SEQUENCE, layers.Conv1DTranspose, *TRANSPOSED, filters=3, kernel_size=3),
+    *on(IMAGE, layers.MaxPooling2D, *POOLED, pool_size=3),
+    *on(IMAGE, layers.AveragePooling2D, *POOLED, pool_size=3),
+    *on(SEQUENCE, layers.MaxPooling1D, *POOLED, pool_size=3),
+    *on(SEQUENCE, layers.AveragePooling1D, *POOLED, pool_size=3),
+    *on(IMAGE, layers.GlobalMaxPooling2D),
+    *on(IMAGE, layers.GlobalAveragePooling2D),
+    *on(SEQUENCE, layers.GlobalMaxPooling1D),
+    *on(SEQUENCE, layers.GlobalAveragePooling1D),
+    *on(IMAGE, layers.ZeroPadding2D, padding=((1, 2), (0, 1))),
+    *on(SEQUENCE, layers.ZeroPadding1D, padding=2),
+    *on(IMAGE, layers.Cropping2D, cropping=((1, 2), (0, 1))),
+    *on(SEQUENCE, layers.Cropping1D, cropping=(1, 2)),
+    *on(IMAGE, layers.UpSampling2D, {}, {"interpolation": "bilinear"}, size=(2, 3)),
+    *on(SEQUENCE, layers.UpSampling1D, size=2),
+    *on(IMAGE, layers.Resizing, {}, {"interpolation": "nearest"}, height=4, width=7),
+    *on(IMAGE, layers.Permute, dims=(3, 1, 2)),
+    *on(IMAGE, layers.Reshape, target_shape=(15, -1)),
+    *on(VECTOR, layers.RepeatVector, n=3),
+    *on(VECTOR, layers.Rescaling, scale=0.5, offset=1),
+    *joined(layers.Add, layers.Subtract, layers.Multiply, layers.Average),
+    *joined(layers.Maximum, layers.Minimum, layers.Concatenate),
+    *joined(layers.Dot, axes=1),
+    activated("relu", "relu6", "leaky_relu", "elu", "selu", "celu", "gelu", "silu", "mish"),
+    activated("tanh", "sigmoid", "softplus", "softsign", "softmax", "exponential", "linear"),
+    activated("hard_tanh", "hard_sigmoid", "hard_silu", "hard_shrink", "soft_shrink"),
+    activated("tanh_shrink", "squareplus", "log_sigmoid", "log_softmax"),
+    activated("sparse_plus", "sparse_sigmoid", "sparsemax"),
+    Case("Activation", "gelu(approximate=True)", _approximate_gelu),
+    *on(VECTOR, layers.ReLU, {"max_value": 1.0, "negative_slope": 0.1, "threshold": 0.1}),
+    *on(VECTOR, layers.LeakyReLU),
+    *on(VECTOR, layers.ELU),
+    *on(VECTOR, layers.Softmax),
+    *on(IMAGE, layers.PReLU, {}, {"shared_axes": (1, 2)}, alpha_initializer="ones"),
+    *on(IMAGE, layers.BatchNormalization, {}, {"trainable": False}, {"axis": 1}, {"renorm": True}),
+    *on(SEQUENCE, layers.BatchNormalization, {"momentum": 0.5, "scale": False}),
+    *on(SEQUENCE, layers.LayerNormalization, {}, {"axis": (1, 2)}),
+    *on(SEQUENCE, layers.RMSNormalization),
+    *on(IMAGE, layers.GroupNormalization, {"groups": 2}, {"groups": -1}),
+    *on(VECTOR, layers.UnitNormalization),
+    *on(TOKENS, layers.Embedding, input_dim=VOCABULARY, output_dim=4),
+    Case("Embedding", "mask_zero=True", lambda: _masked(layers.LSTM(3, unroll=True))),
+    *recurrent(layers.SimpleRNN),
+    *recurrent(layers.GRU),
+    *on(SEQUENCE, layers.GRU, {"unroll": True, "reset_after": False}, units=3),
+    *recurrent(layers.LSTM),
+    Case(
+        "TimeDistributed", "Dense", lambda: chain(SEQUENCE, layers.TimeDistributed(layers.Dense(3)))
+    ),
+    Case("MultiHeadAttention", "", lambda: _attention(layers.MultiHeadAttention, {})),
+    Case(
+        "MultiHeadAttention",
+        "use_causal_mask=True",
+        lambda: _attention(layers.MultiHeadAttention, {"use_causal_mask": True}),
+    ),
+)
+LOSSES = {
+    "sparse_categorical_crossentropy": ("class numbers, also one per time step", "from_logits"),
+    "categorical_crossentropy": ("one-hot", "from_logits, label_smoothing"),
+    "binary_crossentropy": ("0 or 1 for each output", "from_logits, label_smoothing"),
+    "mean_squared_error": ("numbers", ""),
+    "mean_absolute_error": ("numbers", ""),
+    "huber": ("numbers", "delta"),
+}
+REFUSED = (
+    ("Dropout and its like", "no phone has TensorFlow's random numbers", "no dropout"),
+    ("LSTM, GRU, SimpleRNN that loop", "loops cannot be trained on a phone", "`unroll=True`"),
+    ("Conv3D", "its filter gradient has no lowering", "Conv2D over images"),
+    ("SpectralNormalization", "it branches", "a weight constraint such as UnitNorm"),
+    ("activity regularizers", "they sum over padding too", "a weight regularizer"),
+    ("BatchNormalization in a wrapper", "padding would change the step", "it outside the wrapper"),
+    ("dilated Conv2DTranspose", "Keras itself cannot train it on a CPU", "`dilation_rate=1`"),
+    ("`data_format='channels_first'`", "phones have channels last", "`'channels_last'`"),
+)
+
+
+def page() -> str:
+    """The text of ``docs/layers.md``."""
+    by_layer = groupby(sorted(CASES, key=lambda case: case.layer), lambda case: case.layer)
+    return PAGE.format(
+        layers="\n".join(_layer_row(layer, list(cases)) for layer, cases in by_layer),
+        losses="\n".join(
+            f"| `{name}` | {y} | {options} |" for name, (y, options) in LOSSES.items()
+        ),
+        refused="\n".join(f"| {' | '.join(row)} |" for row in REFUSED),
+    )
+
+
+def _layer_row(layer: str, cases: list[Case]) -> str:
+    options = [f"`{case.options}`" if case.options else "as it is" for case in cases]
+    return f"| {layer} | {' · '.join(dict.fromkeys(options))} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

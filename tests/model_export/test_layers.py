@@ -1,0 +1,136 @@
+"""Every layer and option of ``cases.py``: converted, and trained beside Keras on LiteRT."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import keras
+import numpy as np
+import pytest
+from pocketfed.model_export.convert import convert
+from pocketfed.model_export.inspection import float_variables, require_exportable
+from pocketfed.model_export.lint import lint
+from pocketfed.model_export.losses import KINDS, loss_of
+from pocketfed.model_export.optimizers import optimizer_of
+from pocketfed.model_export.signatures import Trainee, trace
+from pocketfed.runtime import Runtime, quietly
+
+BATCH, STEPS, RATE = 4, 10, 0.05
+PAGE = Path(__file__, "../../../docs/layers.md").resolve()
+FAST = ("SeparableConv1D()", "Cropping2D()", "BatchNormalization()")
+
+
+def load_cases() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("cases", Path(__file__).with_name("cases.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+cases = load_cases()
+SWEEP = [
+    pytest.param(case, id=str(case), marks=[] if str(case) in FAST else pytest.mark.slow)
+    for case in cases.CASES
+]
+
+
+def exported(model: keras.Model, loss: keras.losses.Loss) -> Runtime:
+    """What the export makes of a model, up to the signatures that are called here."""
+    require_exportable(model)
+    trainee = Trainee(model, loss_of(loss), optimizer_of("sgd"), BATCH, BATCH)
+    with quietly():
+        program = trace(trainee)
+    functions = {name: program.functions[name] for name in ("train", "infer", "get_weights")}
+    tflite = convert(replace(program, functions=functions))
+    lint(tflite).require(weights_bytes=program.spec.size * 4)
+    return Runtime(tflite)
+
+
+def flat(model: keras.Model) -> np.ndarray:
+    arrays = [np.reshape(variable.numpy(), -1) for variable in float_variables(model)]
+    return np.concatenate(arrays)
+
+
+def draw_inputs(model: keras.Model, rng: np.random.Generator) -> np.ndarray:
+    shape = (BATCH, *model.inputs[0].shape[1:])
+    if model.inputs[0].dtype == "int32":
+        return rng.integers(0, cases.VOCABULARY, shape).astype(np.int32)
+    return rng.normal(size=shape).astype(np.float32)
+
+
+def draw_labels(loss: keras.losses.Loss, shape: tuple[int, ...], rng: np.random.Generator):
+    if isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
+        return rng.integers(0, shape[-1], (BATCH, *shape[:-1])).astype(np.int32)
+    return rng.normal(size=(BATCH, *shape)).astype(np.float32)
+
+
+def require_parity(model: keras.Model, loss: keras.losses.Loss) -> None:
+    """Ten batches, every other one with an example of padding; then an inference."""
+    runtime, rng = exported(model, loss), np.random.default_rng(7)
+    model.compile(optimizer=keras.optimizers.SGD(RATE), loss=loss, run_eagerly=True)
+    inputs = {}
+    for step in range(STEPS):
+        real = BATCH - step % 2
+        x = draw_inputs(model, rng)
+        y = draw_labels(loss, tuple(model.outputs[0].shape[1:]), rng)
+        weight = (np.arange(BATCH) < real).astype(np.float32)
+        inputs = {"x": x, "y": y, "weight": weight, "learning_rate": np.array(RATE, np.float32)}
+        with quietly():
+            expected = model.train_on_batch(x[:real], y[:real])
+        np.testing.assert_allclose(runtime.train(inputs), expected, rtol=2e-5, atol=2e-6)
+        if step in (0, STEPS - 1):
+            np.testing.assert_allclose(runtime.weights, flat(model), rtol=1e-5, atol=1e-6)
+    outputs = runtime.call("infer", {"x": inputs["x"]})["outputs"]
+    np.testing.assert_allclose(outputs, model(inputs["x"], training=False), rtol=1e-4, atol=1e-5)
+    require_padding_does_nothing(runtime, inputs)
+
+
+def require_padding_does_nothing(runtime: Runtime, inputs: dict[str, np.ndarray]) -> None:
+    before = runtime.weights
+    assert runtime.train({**inputs, "weight": np.zeros(BATCH, np.float32)}) == 0.0
+    np.testing.assert_array_equal(runtime.weights, before)
+
+
+@pytest.mark.parametrize("case", SWEEP)
+def test_a_layer_trains_on_the_phone_as_in_keras(case) -> None:
+    keras.utils.set_random_seed(3)
+    with quietly():
+        model = case.build()
+    require_parity(model, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        keras.losses.MeanAbsoluteError(),
+        keras.losses.Huber(delta=0.5),
+        pytest.param(keras.losses.MeanSquaredError(), marks=pytest.mark.slow),
+    ],
+    ids=lambda loss: loss.name,
+)
+def test_a_regression_trains_on_the_phone_as_in_keras(loss: keras.losses.Loss) -> None:
+    keras.utils.set_random_seed(3)
+    require_parity(cases.chain(cases.VECTOR, keras.layers.Dense(4, "tanh")), loss)
+
+
+def test_a_class_per_time_step_trains_on_the_phone_as_in_keras() -> None:
+    keras.utils.set_random_seed(3)
+    parts = [keras.layers.SimpleRNN(4, return_sequences=True, unroll=True), keras.layers.Dense(3)]
+    model = keras.Sequential([keras.Input(cases.SEQUENCE), *parts])
+    require_parity(model, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+
+
+def test_no_case_is_listed_twice() -> None:
+    names = [str(case) for case in cases.CASES]
+    assert len(set(names)) == len(names) >= 40
+    assert set(FAST) <= set(names)
+
+
+def test_the_page_lists_what_is_tested() -> None:
+    assert cases.LOSSES.keys() == KINDS.keys()
+    assert PAGE.read_text() == cases.page(), "python tests/model_export/cases.py > docs/layers.md"
