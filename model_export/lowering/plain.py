@@ -23,7 +23,10 @@ def add_n(_: tf.Operation, *inputs: tf.Tensor) -> tf.Tensor:
 
 
 def sum_of_sides(op: tf.Operation, values: tf.Tensor, sides: tf.Tensor) -> tf.Tensor:
-    """One side after another beyond 4-D, where XNNPACK accepts a SUM and then cannot run it."""
+    """One side after another beyond 4-D.
+
+    XNNPACK accepts a SUM over three of six sides, the gradient of RepeatVector, and then fails.
+    """
     constant = tf.get_static_value(sides)
     if constant is None or values.shape.rank <= MOST_SUMMED_SIDES:
         return tf.reduce_sum(values, sides, keepdims=op.get_attr("keep_dims"))

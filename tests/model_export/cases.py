@@ -15,6 +15,7 @@ import keras
 
 layers = keras.layers
 IMAGE, SEQUENCE, VECTOR, TOKENS = (6, 5, 2), (6, 4), (6,), (5,)
+SHORT = (3, 4)
 CLASSES, VOCABULARY = 3, 7
 Options = dict[str, Any]
 PAGE = """\
@@ -87,14 +88,14 @@ def activated(*names: str) -> Case:
 
 def recurrent(layer: type[keras.layers.Layer]) -> Iterator[Case]:
     yield from on(
-        SEQUENCE,
+        SHORT,
         layer,
         {"unroll": True},
         {"unroll": True, "return_sequences": True},
         {"unroll": True, "go_backwards": True},
         units=3,
     )
-    both = partial(chain, SEQUENCE)
+    both = partial(chain, SHORT)
     yield Case(
         "Bidirectional",
         f"{layer.__name__}(unroll=True)",
@@ -200,7 +201,7 @@ CASES: tuple[Case, ...] = (
     Case("Embedding", "mask_zero=True", lambda: _masked(layers.LSTM(3, unroll=True))),
     *recurrent(layers.SimpleRNN),
     *recurrent(layers.GRU),
-    *on(SEQUENCE, layers.GRU, {"unroll": True, "reset_after": False}, units=3),
+    *on(SHORT, layers.GRU, {"unroll": True, "reset_after": False}, units=3),
     *recurrent(layers.LSTM),
     Case(
         "TimeDistributed", "Dense", lambda: chain(SEQUENCE, layers.TimeDistributed(layers.Dense(3)))

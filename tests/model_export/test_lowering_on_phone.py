@@ -84,8 +84,9 @@ def test_slice_gradient_equals_the_kernel(name: str) -> None:
 
 def test_slice_gradient_of_six_sides_stays_within_five() -> None:
     """TFLite's PAD takes five sides at most."""
-    step = gradients(lambda x: tf.reshape(x, (2, 2, 2, 2, 3, 4))[:, 1:, ::-1, :, 2, ::2])
-    require_equal(emit(step, values((2, 2, 2, 24)), values((2, 1, 2, 2, 2))), atol=0, rtol=0)
+    step = gradients(lambda x: tf.reshape(x, (2, 2, 2, 2, 3, 4))[:, 1:, :, :1, 2, 1:])
+    result = emit(step, values((2, 2, 2, 24)), values((2, 1, 2, 1, 3)))
+    require_equal(result, atol=0, rtol=0)
 
 
 def test_a_slice_with_computed_bounds_is_refused() -> None:
@@ -152,7 +153,7 @@ def test_resize_gradient_equals_the_kernel(method: str, size: tuple[int, int]) -
 
 @pytest.mark.parametrize("sides", [(0, 2, 4), (-1,), (1, 3, 5), (0, 1, 2, 3, 4, 5)])
 @pytest.mark.parametrize("keepdims", [True, False])
-def test_a_sum_over_six_sides_runs(sides: tuple[int, ...], keepdims: bool) -> None:
+def test_a_sum_over_six_sides_equals_the_kernel(sides: tuple[int, ...], keepdims: bool) -> None:
     def step(x):
         wide = tf.reshape(x, (2, 3, 1, 2, 2, 2))
         return tf.reshape(tf.reduce_sum(wide, sides, keepdims=keepdims), [-1]) * 1.0
