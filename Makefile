@@ -3,20 +3,28 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test check package clean
+.PHONY: demo test test-slow check bench package clean
 
 # Federated learning in front of your eyes: export, server, 100 phones, report in build/demo.
 demo: $(READY)
 	$(BIN)/pocketfed demo --out build/demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+# The long ones: killed servers, whole exports, every layer.
+test-slow: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
 
 check: $(READY) build/pocketfed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
+
+# Speed, as ratios measured side by side; --quick and --json=FILE go to a script itself.
+bench: $(READY)
+	$(BIN)/python benchmarks/export.py
 
 # sdist and wheel, in dist/.
 package: $(READY)
