@@ -24,14 +24,16 @@ from ..device_sim.live_table import LiveTable
 from ..device_sim.monitor import Monitor
 from ..device_sim.partitions import summarise, unbalanced_dirichlet
 from ..device_sim.report import RunFacts, Summary, summarise_run, write_report
-from ..device_sim.sessions import Tallies
+from ..device_sim.sessions import SessionOutcome, SessionRecord, Tallies
 from ..device_sim.streams import Purpose, stream
 from ..device_sim.trainers import LiteRTTrainer
 from ..protocol.admin import TaskStatus
 from ..protocol.artifact import Artifact
+from ..protocol.errors import ConfigError
 from ..protocol.plan import Plan, RoundSettings
 
 IN_PROCESS = "http://pocketfed.invalid"
+HOPELESS = 50
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,33 @@ class Scenario:
         )
 
 
+class Hopes:
+    """Counts sessions that fail in a row; a run of nothing else cannot reach its goal."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._detail = ""
+
+    def note(self, record: SessionRecord) -> None:
+        if self.are_gone:
+            return
+        if record.outcome in (SessionOutcome.FAILED, SessionOutcome.REFUSED):
+            self._failures += 1
+            self._detail = record.detail
+        elif record.outcome is SessionOutcome.ACCEPTED:
+            self._failures = 0
+
+    @property
+    def are_gone(self) -> bool:
+        return self._failures >= HOPELESS
+
+    def require(self, task: str) -> None:
+        """Raises ConfigError with the reason of the last failure once hope is gone."""
+        if self.are_gone:
+            reason = f"{self._failures} sessions in a row failed, the last because {self._detail}"
+            raise ConfigError("task", task, reason)
+
+
 def live(
     scenario: Scenario,
     *,
@@ -75,11 +104,12 @@ def live(
 ) -> Summary:
     """Runs a scenario against the server at a URL and writes its report to ``out``."""
     owned, details = _owners(scenario, dataset)
+    hopes = Hopes()
     with Session(server) as session:
         admin = _with_task(scenario, artifact, AdminClient(session, token=admin_token))
-        fleet = LiveFleet(scenario.fleet, owned=owned, session=session)
+        fleet = LiveFleet(scenario.fleet, owned=owned, session=session, observe=hopes.note)
         monitor = _monitor(scenario, artifact, dataset, admin=admin, tallies=fleet.tallies)
-        is_over = _stop_rule(scenario, monitor, clock=time.monotonic)
+        is_over = _stop_rule(scenario, monitor, hopes, clock=time.monotonic)
         began = time.monotonic()
         with fleet, _table(scenario) as table:
             for row in monitor.follow(until=lambda: not fleet.is_running or is_over()):
@@ -87,6 +117,7 @@ def live(
                 if _has_reached(scenario.target, monitor):
                     break
         seconds = time.monotonic() - began
+    hopes.require(scenario.task)
     return _report(scenario, monitor, fleet.tallies, details, seconds=seconds, out=out)
 
 
@@ -100,14 +131,17 @@ def virtual(scenario: Scenario, *, artifact: Artifact, dataset: Dataset, out: Pa
     clock = VirtualClock()
     token = "operator"  # noqa: S105  # never leaves the process
     owned, details = _owners(scenario, dataset)
+    hopes = Hopes()
     with (
         _app(data_dir, token, clock, seed=scenario.seed) as transport,
         Session(IN_PROCESS, transport=transport) as session,
     ):
         admin = _with_task(scenario, artifact, AdminClient(session, token=token))
-        fleet = VirtualFleet(scenario.fleet, owned=owned, session=session, clock=clock)
+        fleet = VirtualFleet(
+            scenario.fleet, owned=owned, session=session, clock=clock, observe=hopes.note
+        )
         monitor = _monitor(scenario, artifact, dataset, admin=admin, tallies=fleet.tallies)
-        is_over = _stop_rule(scenario, monitor, clock=clock.now)
+        is_over = _stop_rule(scenario, monitor, hopes, clock=clock.now)
         with _table(scenario) as table:
 
             def until() -> bool:
@@ -116,6 +150,7 @@ def virtual(scenario: Scenario, *, artifact: Artifact, dataset: Dataset, out: Pa
                 return is_over()
 
             fleet.run(until=until)
+    hopes.require(scenario.task)
     return _report(scenario, monitor, fleet.tallies, details, seconds=clock.now(), out=out)
 
 
@@ -184,13 +219,14 @@ def _monitor(
 
 
 def _stop_rule(
-    scenario: Scenario, monitor: Monitor, *, clock: Callable[[], float]
+    scenario: Scenario, monitor: Monitor, hopes: Hopes, *, clock: Callable[[], float]
 ) -> Callable[[], bool]:
     ends_s = clock() + scenario.limit_s
 
     def is_over() -> bool:
         has_ended = monitor.status is not TaskStatus.RUNNING
-        return has_ended or _has_reached(scenario.target, monitor) or clock() >= ends_s
+        has_time = clock() < ends_s
+        return has_ended or hopes.are_gone or not has_time or _has_reached(scenario.target, monitor)
 
     return is_over
 

@@ -17,7 +17,8 @@ from pocketfed.device_sim.datasets import Dataset, Examples
 from pocketfed.model_export import export
 from pocketfed.protocol.admin import RoundPhase, TaskStatus
 from pocketfed.protocol.artifact import Artifact, InputScale
-from pocketfed.protocol.errors import Unavailable
+from pocketfed.protocol.errors import ConfigError, Unavailable
+from pocketfed.protocol.plan import Plan
 
 SMALL = replace(scenario_of(phones=12, seed=3, rounds=3, target=None, limit_s=3600.0), drop_out=0.2)
 
@@ -82,6 +83,17 @@ def test_the_same_seed_gives_the_same_checkpoint(
     first, again, other = (_last_checkpoint(tmp_path / n) for n in ("first", "again", "other"))
     assert first == again
     assert first != other
+
+
+def test_a_run_in_which_every_phone_fails_ends_and_says_why(
+    artifact: Artifact, dataset: Dataset, tmp_path: Path
+) -> None:
+    # A rate at which the weights leave what the server can sum, after one pass.
+    plan = Plan(batch_size=10, learning_rate=1e5)
+    with pytest.raises(
+        ConfigError, match=r"50 sessions in a row failed, the last because .*element"
+    ):
+        virtual(replace(SMALL, plan=plan), artifact=artifact, dataset=dataset, out=tmp_path)
 
 
 def test_a_run_ends_when_its_target_is_reached(
