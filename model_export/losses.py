@@ -33,7 +33,7 @@ class Loss:
     def kind(self) -> Kind:
         return KINDS[self.name]
 
-    def label_spec(self, outputs: tuple[int, ...]) -> tf.TensorSpec:
+    def label_spec(self, outputs: tuple[int | None, ...]) -> tf.TensorSpec:
         """What one batch of labels looks like for outputs of shape [N, …]."""
         is_sparse = self.name == "sparse_categorical_crossentropy"
         shape = outputs[:-1] if is_sparse else outputs

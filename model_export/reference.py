@@ -1,9 +1,10 @@
-"""What Keras itself makes of the golden inputs: its layers, loss and optimizer, run eagerly."""
+"""What Keras makes of the golden inputs: its layers, loss and optimizer, run by TensorFlow."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import keras
@@ -146,18 +147,34 @@ def _labels(loss: str, spec: tf.TensorSpec, classes: int, rng: np.random.Generat
 def _train(trainee: Trainee, batches: list[Batch], rates: Array) -> tuple[Array, list[Vector]]:
     model, losses, weights = trainee.model, [], []
     optimizer = trainee.optimizer.reference()
+    optimizer.build(model.trainable_variables)
     received = [tf.constant(variable.numpy()) for variable in model.trainable_variables]
+    step = tf.function(
+        partial(_step, trainee, optimizer, received),
+        input_signature=trainee.batch(None)[:2],
+        autograph=False,
+    )
     for batch, rate in zip(batches, rates, strict=True):
-        x, y = batch.examples
-        with tf.GradientTape() as tape:
-            mean = tf.reduce_mean(trainee.loss.function.call(y, model(x, training=True)))
-            loss = tf.add_n([mean, *model.losses, *_proximal_term(trainee, received)])
-        gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
         optimizer.learning_rate = float(rate)
-        optimizer.apply(gradients, model.trainable_variables)
-        losses.append(loss.numpy())
+        losses.append(step(*batch.examples).numpy())
         weights.append(weights_of(model))
     return np.array(losses, np.float32), weights
+
+
+def _step(
+    trainee: Trainee,
+    optimizer: keras.optimizers.Optimizer,
+    received: list[tf.Tensor],
+    x: tf.Tensor,
+    y: tf.Tensor,
+) -> tf.Tensor:
+    model = trainee.model
+    with tf.GradientTape() as tape:
+        mean = tf.reduce_mean(trainee.loss.function.call(y, model(x, training=True)))
+        loss = tf.add_n([mean, *model.losses, *_proximal_term(trainee, received)])
+    gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
+    optimizer.apply(gradients, model.trainable_variables)
+    return loss
 
 
 def _proximal_term(trainee: Trainee, received: list[tf.Tensor]) -> list[tf.Tensor]:

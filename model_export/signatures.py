@@ -53,8 +53,8 @@ class Trainee:
     def outputs(self, x: tf.Tensor, *, training: bool) -> tf.Tensor:
         return self.model(x, training=training)
 
-    def batch(self, size: int) -> list[tf.TensorSpec]:
-        """The specs of x, y and weight for a batch of ``size`` examples."""
+    def batch(self, size: int | None) -> list[tf.TensorSpec]:
+        """The specs of x, y and weight for a batch of ``size`` examples, None for any number."""
         image = self.model.inputs[0]
         return [
             tf.TensorSpec((size, *image.shape[1:]), image.dtype, name="x"),
