@@ -12,10 +12,10 @@ from tensorflow.lite.python.convert_phase import ConverterError
 
 from ..protocol.errors import ExportError, FlexRequired, UnsupportedLayer
 from ..runtime import quietly
+from .flat import compact
 from .inspection import layers_with, place_of
 from .lowering import NotLowered
 from .signatures import Program
-from .zeros import without_stored_zeros
 
 _OP_LISTS = re.compile(r"(?:TF Select|Flex|Custom) ops: ([\w, ]+)")
 REPLACEMENTS = {
@@ -23,9 +23,9 @@ REPLACEMENTS = {
     "If": "use a weight constraint, such as UnitNorm, instead of SpectralNormalization",
     "StatelessRandomGetKeyCounter": "leave Dropout and other random layers out",
     "StatelessRandomUniformV2": "leave Dropout and other random layers out",
-    "TensorListReserve": "set unroll=True on the recurrent layer",
-    "StatelessWhile": "set unroll=True on the recurrent layer",
-    "While": "set unroll=True on the recurrent layer",
+    "TensorListReserve": "write the loop out, with a fixed number of steps",
+    "StatelessWhile": "write the loop out, with a fixed number of steps",
+    "While": "write the loop out, with a fixed number of steps",
 }
 
 
@@ -41,7 +41,7 @@ def convert(program: Program) -> bytes:
             program.module, folder, signatures=dict(program.functions), options=options
         )
         try:
-            return without_stored_zeros(_convert_folder(Path(folder)))
+            return compact(_convert_folder(Path(folder)))
         except ConverterError as error:
             raise _translated(str(error)) from error
 

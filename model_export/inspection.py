@@ -89,6 +89,11 @@ def _require_independent_examples(model: keras.Model) -> None:
                 f"{place_of(layer)} is wrapped in another layer and mixes the examples of a batch, "
                 "so padding would change the step; set trainable=False on it, or take it out"
             )
+        if getattr(layer, "stateful", False):
+            raise UnsupportedLayer(
+                f"{place_of(layer)} carries its state from one batch to the next, so one example "
+                "would be felt by another; set stateful=False"
+            )
         if getattr(layer, "activity_regularizer", None) is not None:
             raise UnsupportedLayer(
                 f"{place_of(layer)} has an activity regularizer, which sums over padding too; "

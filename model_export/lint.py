@@ -15,7 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ..protocol.errors import DamagedArtifact, ExportError, FlexRequired, UninitialisedVariables
 
 IDENTIFIER = b"TFL3"
-GRAPH_BYTES = 256 * 1024
+GRAPH_BYTES, OPERATOR_BYTES = 128 * 1024, 128
 MAX_WEIGHT_RATIO = 1.15
 _BUILTINS = {
     number: name for name, number in vars(schema.BuiltinOperator).items() if name[0] != "_"
@@ -38,6 +38,11 @@ class Lint:
         """Variables some signature uses but no CALL_ONCE gives a first value."""
         return tuple(sorted(self.used - self.initialised))
 
+    def size_limit(self, weights_bytes: int) -> float:
+        """How large the file may be, in bytes: hardly more than weights and operators."""
+        graph_bytes = GRAPH_BYTES + OPERATOR_BYTES * sum(self.ops.values())
+        return MAX_WEIGHT_RATIO * weights_bytes + graph_bytes
+
     def require(self, *, weights_bytes: int) -> None:
         """Raises FlexRequired, UninitialisedVariables or ExportError if no phone can use it."""
         if self.custom_ops:
@@ -47,16 +52,11 @@ class Lint:
                 f"{len(self.uninitialised)} of {len(self.used)} variables have no first value, "
                 f"such as {self.uninitialised[0]}; the exported module must hold them itself"
             )
-        if self.model_bytes > size_limit(weights_bytes):
+        if self.model_bytes > self.size_limit(weights_bytes):
             raise ExportError(
                 f"the model takes {self.model_bytes} bytes for {weights_bytes} bytes of weights; "
                 "a constant of that size is stored twice"
             )
-
-
-def size_limit(weights_bytes: int) -> float:
-    """How large a model file may be, in bytes."""
-    return MAX_WEIGHT_RATIO * weights_bytes + GRAPH_BYTES
 
 
 def lint(model: bytes) -> Lint:

@@ -22,6 +22,7 @@ from .lowering import TABLE, lowered
 from .memory import Memory
 from .optimizers import Optimizer
 from .padding import padding_left_out
+from .recurrence import loops_unrolled
 
 Outputs = dict[str, tf.Tensor]
 
@@ -75,15 +76,17 @@ def trace(trainee: Trainee) -> Program:
     spec = weight_spec_of(trainee.model)
     train = trainee.batch(trainee.batch_size)
     evaluate = trainee.batch(trainee.evaluate_batch_size)
-    functions = {
-        "train": _lower(_train(trainee, memory), [*train, _named("learning_rate", ())]),
-        "evaluate": _lower(_evaluate(trainee), evaluate),
-        "infer": _lower(_infer(trainee), evaluate[:1]),
-        "get_weights": _lower(_get_weights(trainee.model), []),
-        "set_weights": _lower(
-            _set_weights(trainee.model, spec, memory), [_named("weights", (spec.size,))]
-        ),
-    }
+    with loops_unrolled(trainee.model, trains=True):
+        functions = {
+            "train": _lower(_train(trainee, memory), [*train, _named("learning_rate", ())])
+        }
+    with loops_unrolled(trainee.model, trains=False):
+        functions["evaluate"] = _lower(_evaluate(trainee), evaluate)
+        functions["infer"] = _lower(_infer(trainee), evaluate[:1])
+    functions["get_weights"] = _lower(_get_weights(trainee.model), [])
+    functions["set_weights"] = _lower(
+        _set_weights(trainee.model, spec, memory), [_named("weights", (spec.size,))]
+    )
     if memory.resettable:
         functions["reset_optimizer"] = _lower(lambda: {"checksum": memory.reset()}, [])
     return Program(module, functions, spec)

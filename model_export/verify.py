@@ -16,7 +16,7 @@ from ..protocol.artifact import GOLDEN, Artifact, Tolerances
 from ..protocol.errors import ExportError, FlexRequired, ParityFailure, UninitialisedVariables
 from ..runtime import Runtime
 from .golden import STEPS, Array, Golden
-from .lint import Lint, lint, size_limit
+from .lint import Lint, lint
 from .measure import measure
 
 THREADS = (2, 4)
@@ -79,7 +79,7 @@ def _lint_checks(artifact: Artifact, found: Lint) -> Iterator[Check]:
     yield Check(
         "variables without a first value", len(found.uninitialised), failure=UninitialisedVariables
     )
-    yield Check("model size, bytes", found.model_bytes, size_limit(weights_bytes))
+    yield Check("model size, bytes", found.model_bytes, found.size_limit(weights_bytes))
     yield Check(
         "ops the manifest miscounts", len(found.ops.items() ^ artifact.manifest.ops.items())
     )

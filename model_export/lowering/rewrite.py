@@ -16,6 +16,7 @@ from .refusal import NotLowered, Refusal
 
 Lowering = Callable[..., tf.Tensor | Sequence[tf.Tensor]]
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+LOOPS = frozenset({"StatelessWhile", "While"})
 
 
 def lowered(traced: Any, table: Mapping[str, Lowering]) -> Callable[..., Any]:
@@ -56,7 +57,8 @@ def _emit_graph(
 def _require_no_control_flow(graph: Any) -> None:
     for op in graph.get_operations():
         holds_functions = any(value.HasField("func") for value in op.node_def.attr.values())
-        if holds_functions and op.type not in CALLS:
+        grows_lists = any(tensor.dtype == tf.variant for tensor in op.inputs)
+        if holds_functions and (op.type not in CALLS | LOOPS or grows_lists):
             raise NotLowered((op.type,), reason="loops and branches cannot be trained on a phone")
 
 
@@ -66,6 +68,8 @@ def _emit_op(
     if op.type in CALLS:
         body = op.graph._get_function(op.get_attr("f").name)
         return _emit_graph(body.graph, inputs, table)
+    if op.type in LOOPS:
+        return _emit_loop(op, inputs, table)
     if op.type in table:
         return _emit_lowering(op, inputs, table[op.type])
     copy = tf.compat.v1.get_default_graph().create_op(
@@ -77,6 +81,19 @@ def _emit_op(
         name=op.name,
     )
     return copy.outputs, [copy]
+
+
+def _emit_loop(
+    op: tf.Operation, inputs: Sequence[tf.Tensor], table: Mapping[str, Lowering]
+) -> tuple[Sequence[tf.Tensor], list[tf.Operation]]:
+    """A loop that only reads what it is given; a phone has no lists for it to grow."""
+    condition, body = (op.graph._get_function(op.get_attr(name).name) for name in ("cond", "body"))
+    outputs = tf.while_loop(
+        lambda *carried: _emit_graph(condition.graph, carried, table)[0][0],
+        lambda *carried: tuple(_emit_graph(body.graph, carried, table)[0]),
+        tuple(inputs),
+    )
+    return outputs, [output.op for output in outputs]
 
 
 def _emit_lowering(

@@ -16,7 +16,6 @@ from pocketfed.model_export.losses import loss_of
 from pocketfed.model_export.memory import Memory
 from pocketfed.model_export.optimizers import OPTIMIZERS, optimizer_of
 from pocketfed.model_export.signatures import Trainee, trace
-from pocketfed.model_export.zeros import without_stored_zeros
 from pocketfed.protocol.artifact import Artifact
 from pocketfed.protocol.errors import ExportError
 from pocketfed.runtime import Runtime
@@ -250,11 +249,6 @@ def test_a_rewritten_file_holds_its_constants_at_aligned_places(adam: Artifact) 
     stored = [table.Vector(table.Offset(4)) for table in tables if table.Offset(4)]
     assert len(stored) > 5
     assert {place % 16 for place in stored} == {0}
-
-
-def test_a_file_without_large_zeros_comes_back_as_it_is(adam: Artifact) -> None:
-    model = adam.model
-    assert without_stored_zeros(model) is model
 
 
 @pytest.fixture(scope="module")

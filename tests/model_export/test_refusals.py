@@ -26,6 +26,15 @@ def sequential(shape: tuple[int, ...], *parts: keras.layers.Layer) -> keras.Mode
     return keras.Sequential([keras.Input(shape), *parts], name="small")
 
 
+class Halving(layers.Layer):
+    """Halves its inputs until they are small; nobody knows how often."""
+
+    def call(self, inputs):
+        return keras.ops.while_loop(
+            lambda x: keras.ops.max(keras.ops.abs(x)) > 0.1, lambda x: (x / 2,), (inputs,)
+        )[0]
+
+
 UNSUPPORTED = {
     "three-dimensional convolution": (
         lambda: sequential((4, 4, 4, 2), layers.Conv3D(3, 2, name="solid")),
@@ -35,9 +44,16 @@ UNSUPPORTED = {
         lambda: sequential((6,), layers.Dense(4), layers.Dropout(0.5, name="noise")),
         ["noise (Dropout)", "StatelessRandom", "leave Dropout"],
     ),
-    "rolled recurrent layer": (
-        lambda: sequential((5, 2), layers.LSTM(4, name="memory"), layers.Dense(3)),
-        ["small/memory (LSTM)", "While", "unroll=True"],
+    "loop that is trained through": (
+        lambda: sequential((6,), layers.Dense(4), Halving(name="halving")),
+        ["halving (Halving)", "While", "fixed number of steps"],
+    ),
+    "stateful recurrent layer": (
+        lambda: keras.Sequential(
+            [keras.Input((5, 2), batch_size=4), layers.LSTM(4, stateful=True, name="memory")],
+            name="small",
+        ),
+        ["memory (LSTM)", "from one batch to the next", "stateful=False"],
     ),
     "activity regularizer": (
         lambda: sequential((6,), layers.Dense(4, activity_regularizer="l2", name="calm")),

@@ -67,9 +67,23 @@ def test_gradients_through_a_nested_function_are_lowered_too() -> None:
     np.testing.assert_allclose(emitted(tf.constant([-1.0, 2.0, 3.0])), [0.0, 4.0, 6.0])
 
 
-def test_a_loop_is_refused() -> None:
+def test_a_loop_is_emitted_with_its_body_lowered() -> None:
     def step(x):
-        return tf.while_loop(lambda i: i < 3.0, lambda i: i + x, [x])
+        return tf.while_loop(lambda i: i < 3.0, lambda i: (tf.add_n([i, x]),), [x])
+
+    emitted = emit(step, tf.TensorSpec(()))
+    (loop,) = [op for op in emitted.graph.get_operations() if op.type == "StatelessWhile"]
+    body = emitted.graph._get_function(loop.get_attr("body").name).graph
+    assert "AddN" not in {op.type for op in body.get_operations()}
+    assert emitted(tf.constant(1.0))[0].numpy() == 3.0
+
+
+def test_a_loop_that_grows_lists_for_its_gradient_is_refused() -> None:
+    def step(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            (y,) = tf.while_loop(lambda i: i < 3.0, lambda i: (i * x,), [x])
+        return tape.gradient(y, x)
 
     with pytest.raises(NotLowered, match="loops and branches"):
         emit(step, tf.TensorSpec(()))

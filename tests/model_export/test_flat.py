@@ -1,0 +1,100 @@
+"""The compact file: the same answers from fewer bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from ai_edge_litert import schema_py_generated as schema
+from pocketfed.model_export.flat import compact
+from pocketfed.model_export.lint import lint
+from pocketfed.runtime import Runtime, quietly
+
+SIZE = 400
+TABLE = np.arange(SIZE, dtype=np.float32)
+
+
+class Arithmetic(tf.Module):
+    """Two signatures that use one table, a large zero and a small one, and a zero filter."""
+
+    @tf.function(input_signature=[tf.TensorSpec((SIZE,), name="x")])
+    def add(self, x):
+        return {"y": tf.nn.relu(x + tf.constant(TABLE)) * 2.0}
+
+    @tf.function(input_signature=[tf.TensorSpec((SIZE,), name="x")])
+    def subtract(self, x):
+        found = x - tf.constant(TABLE)
+        return {"y": tf.concat([found, tf.zeros(SIZE), tf.zeros(3)], 0)}
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 20, 20, 1), name="x")])
+    def convolve(self, x):
+        return {"y": tf.nn.conv2d(x, tf.zeros((10, 10, 1, 1)), 1, "VALID")}
+
+
+@pytest.fixture(scope="module")
+def converted() -> bytes:
+    module = Arithmetic()
+    functions = [module.add, module.subtract, module.convolve]
+    with quietly():
+        converter = tf.lite.TFLiteConverter.from_concrete_functions(
+            [function.get_concrete_function() for function in functions], module
+        )
+        return bytes(converter.convert())
+
+
+@pytest.fixture(scope="module")
+def compacted(converted: bytes) -> bytes:
+    return compact(converted)
+
+
+def parsed(model: bytes) -> Any:
+    return schema.ModelT.InitFromPackedBuf(model, 0)
+
+
+def data_of(root: Any) -> list[bytes]:
+    return [bytes(buffer.data) for buffer in root.buffers if buffer.data is not None]
+
+
+@pytest.mark.parametrize("signature", ["add", "subtract", "convolve"])
+def test_the_answers_stay(converted: bytes, compacted: bytes, signature: str) -> None:
+    shape = (1, 20, 20, 1) if signature == "convolve" else (SIZE,)
+    x = {"x": np.random.default_rng(0).normal(size=shape).astype(np.float32)}
+    before, after = (Runtime(model).call(signature, x)["y"] for model in (converted, compacted))
+    np.testing.assert_array_equal(after, before)
+
+
+def test_it_is_smaller_and_a_second_pass_finds_nothing(converted: bytes, compacted: bytes) -> None:
+    assert len(compacted) < 0.8 * len(converted)
+    assert len(compact(compacted)) == len(compacted)
+
+
+def test_equal_constants_of_two_signatures_are_stored_once(compacted: bytes) -> None:
+    assert data_of(parsed(compacted)).count(TABLE.tobytes()) == 1
+
+
+def test_large_zeros_are_filled_and_small_ones_stay(converted: bytes, compacted: bytes) -> None:
+    assert bytes(4 * SIZE) in data_of(parsed(converted))
+    assert bytes(4 * SIZE) not in data_of(parsed(compacted))
+    assert bytes(4 * 3) in data_of(parsed(compacted))
+    assert lint(compacted).ops["FILL"] == 1
+
+
+def test_a_filter_of_zeros_stays_a_constant(compacted: bytes) -> None:
+    """A convolution is fast only if its filter is one."""
+    assert bytes(4 * 100) in data_of(parsed(compacted))
+
+
+def test_inputs_and_outputs_keep_their_names(converted: bytes, compacted: bytes) -> None:
+    def names(model: bytes) -> list[list[bytes]]:
+        return [
+            [graph.tensors[index].name for index in (*graph.inputs, *graph.outputs)]
+            for graph in parsed(model).subgraphs
+        ]
+
+    assert names(compacted) == names(converted)
+
+
+def test_the_oldest_runtime_is_still_noted(converted: bytes, compacted: bytes) -> None:
+    assert lint(compacted).minimum_runtime == lint(converted).minimum_runtime != "unknown"
