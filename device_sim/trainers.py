@@ -73,6 +73,7 @@ class LiteRTTrainer:
         missing = [name for name in SIGNATURES if name not in self._runtime.signatures()]
         if missing:
             raise DamagedArtifact(f"{manifest.name} has no signature {missing[0]!r}")
+        self._takes_seed = "seed" in self._runtime.signatures()["train"]["inputs"]
         self._manifest = manifest
         self._spec = manifest.weight_spec
 
@@ -91,7 +92,8 @@ class LiteRTTrainer:
         rate = np.array(plan.learning_rate, np.float32)
         loss = math.nan
         for _ in range(plan.epochs):
-            loss = self._one_pass(feed, rng.permutation(len(chosen)), plan.batch_size, rate)
+            order = rng.permutation(len(chosen))
+            loss = self._one_pass(feed, order, plan.batch_size, rate, rng)
         return LocalResult(
             delta=Weights(self._spec, self._runtime.weights - weights.vector),
             num_examples=len(chosen),
@@ -119,12 +121,19 @@ class LiteRTTrainer:
         order: npt.NDArray[np.int64],
         batch_size: int,
         learning_rate: Array,
+        rng: np.random.Generator,
     ) -> float:
         total = 0.0
         for x, y, weight, count in feed.batches(order, batch_size):
             inputs = {"x": x, "y": y, "weight": weight, "learning_rate": learning_rate}
-            total += self._runtime.train(inputs) * count
+            total += self._runtime.train({**inputs, **self._seed(rng)}) * count
         return total / len(order)
+
+    def _seed(self, rng: np.random.Generator) -> dict[str, Array]:
+        """A fresh seed for one step of a model that draws random numbers, such as for dropout."""
+        if not self._takes_seed:
+            return {}
+        return {"seed": rng.integers(-(2**31), 2**31, (), np.int64).astype(np.int32)}
 
     def _require_plan(self, plan: Plan, examples: Examples) -> None:
         if not len(examples):

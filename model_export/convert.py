@@ -21,8 +21,6 @@ _OP_LISTS = re.compile(r"(?:TF Select|Flex|Custom) ops: ([\w, ]+)")
 REPLACEMENTS = {
     "Conv3DBackpropFilterV2": "use Conv2D over images",
     "If": "use a weight constraint, such as UnitNorm, instead of SpectralNormalization",
-    "StatelessRandomGetKeyCounter": "leave Dropout and other random layers out",
-    "StatelessRandomUniformV2": "leave Dropout and other random layers out",
     "TensorListReserve": "write the loop out, with a fixed number of steps",
     "StatelessWhile": "write the loop out, with a fixed number of steps",
     "While": "write the loop out, with a fixed number of steps",

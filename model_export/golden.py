@@ -26,6 +26,7 @@ class Golden:
     """Arrays by role; those of the train steps have the step as their first side.
 
     ``x``, ``y``, ``weight`` and ``learning_rate`` go into ``train``, which then returns ``loss``.
+    ``seed`` goes in too; it is empty if the steps draw no random numbers.
     ``evaluate_*`` and ``outputs`` belong to the weights after step 10.
     """
 
@@ -33,6 +34,7 @@ class Golden:
     y: Array
     weight: Array
     learning_rate: Array
+    seed: Array
     loss: Array
     weights_after_1: Vector
     weights_after_10: Vector
@@ -61,10 +63,17 @@ class Golden:
     def step(self, index: int) -> dict[str, Array]:
         """The inputs of train step ``index``."""
         inputs = {"x": self.x, "y": self.y, "weight": self.weight}
+        if self.is_random:
+            inputs["seed"] = self.seed
         return {
             **{name: array[index] for name, array in inputs.items()},
             "learning_rate": self.learning_rate[index],
         }
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the steps draw random numbers."""
+        return bool(self.seed.size)
 
     @property
     def evaluation(self) -> dict[str, Array]:

@@ -153,6 +153,8 @@ def _golden(trainee: Trainee, *, seed: int) -> Golden:
     try:
         with quietly():
             return golden_of(trainee, seed=seed)
+    except NotLowered as error:
+        raise unsupported(trainee.model, error) from error
     except tf.errors.OpError as error:
         raise ExportError(
             f"Keras itself cannot train {trainee.model.name} on this machine: {_first_line(error)}"

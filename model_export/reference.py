@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -14,6 +14,8 @@ import tensorflow as tf
 from ..protocol.weights import Vector
 from .golden import STEPS, Array, Golden
 from .inspection import float_variables
+from .lowering import is_random, seeded
+from .randomness import SEED, seeds_left_alone
 from .signatures import Trainee
 
 DRAWS, PROBES = 20, 2
@@ -33,6 +35,14 @@ class Batch(NamedTuple):
         """Inputs and labels without the padding."""
         real = self.weight > 0
         return self.x[real], self.y[real]
+
+
+class Trained(NamedTuple):
+    """Losses before and weights after each step; whether the steps draw random numbers."""
+
+    losses: Array
+    weights: list[Vector]
+    is_random: bool
 
 
 def weights_of(model: keras.Model) -> Vector:
@@ -67,7 +77,7 @@ def is_steady(trainee: Trainee, golden: Golden) -> bool:
     for probe in range(PROBES):
         with _restored(trainee.model):
             _nudge(trainee.model, np.random.default_rng(probe))
-            _, after = _train(trainee, batches, golden.learning_rate)
+            after = _train(trainee, batches, golden.learning_rate, golden.seed).weights
         if (np.abs(after[-1] - golden.weights_after_10) > limit).any():
             return False
     return True
@@ -87,8 +97,9 @@ def _drawn(trainee: Trainee, rng: np.random.Generator) -> Golden:
     rates = np.resize(np.array(trainee.optimizer.rule.golden_rates, np.float32), STEPS)
     size = trainee.evaluate_batch_size
     batch = _batch(trainee, size, max(1, size - 1), rng)
+    seeds = rng.integers(-(2**31), 2**31, STEPS).astype(np.int32)
     with _restored(trainee.model):
-        losses, after = _train(trainee, batches, rates)
+        trained = _train(trainee, batches, rates, seeds)
         loss_sum, correct_sum = _evaluate(trainee, batch)
         outputs = trainee.outputs(batch.x, training=False).numpy()
     return Golden(
@@ -96,9 +107,10 @@ def _drawn(trainee: Trainee, rng: np.random.Generator) -> Golden:
         y=np.stack([batch.y for batch in batches]),
         weight=np.stack([batch.weight for batch in batches]),
         learning_rate=rates,
-        loss=losses,
-        weights_after_1=after[0],
-        weights_after_10=after[-1],
+        seed=seeds if trained.is_random else seeds[:0],
+        loss=trained.losses,
+        weights_after_1=trained.weights[0],
+        weights_after_10=trained.weights[-1],
         evaluate_x=batch.x,
         evaluate_y=batch.y,
         evaluate_weight=batch.weight,
@@ -144,21 +156,28 @@ def _labels(loss: str, spec: tf.TensorSpec, classes: int, rng: np.random.Generat
     return rng.normal(size=shape).astype(np.float32)
 
 
-def _train(trainee: Trainee, batches: list[Batch], rates: Array) -> tuple[Array, list[Vector]]:
+def _train(trainee: Trainee, batches: list[Batch], rates: Array, seeds: Array) -> Trained:
     model, losses, weights = trainee.model, [], []
     optimizer = trainee.optimizer.reference()
     optimizer.build(model.trainable_variables)
     received = [tf.constant(variable.numpy()) for variable in model.trainable_variables]
-    step = tf.function(
-        partial(_step, trainee, optimizer, received),
-        input_signature=trainee.batch(None)[:2],
-        autograph=False,
-    )
-    for batch, rate in zip(batches, rates, strict=True):
+    step = _traced(partial(_step, trainee, optimizer, received), trainee.batch(None)[:2])
+    takes_seed = len(step.input_signature) > 2
+    for batch, rate, seed in zip(batches, rates, np.resize(seeds, STEPS), strict=True):
         optimizer.learning_rate = float(rate)
-        losses.append(step(*batch.examples).numpy())
+        losses.append(step(*batch.examples, *[seed] * takes_seed).numpy())
         weights.append(weights_of(model))
-    return np.array(losses, np.float32), weights
+    return Trained(np.array(losses, np.float32), weights, takes_seed)
+
+
+def _traced(step: Callable[..., tf.Tensor], inputs: list[tf.TensorSpec]) -> Any:
+    """Keras's step; its random numbers, if it draws any, are those of the phone for a seed."""
+    function = tf.function(step, input_signature=inputs, autograph=False)
+    with seeds_left_alone():
+        traced = function.get_concrete_function()
+    if not is_random(traced.graph):
+        return function
+    return tf.function(seeded(traced, {}), input_signature=[*inputs, SEED], autograph=False)
 
 
 def _step(

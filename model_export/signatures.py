@@ -2,7 +2,8 @@
 
 ``train`` takes the step Keras takes on the examples whose weight is 1; examples of weight 0 pad
 the static batch and change nothing. The weights go in and out as one flat vector; what the
-optimizer remembers does neither, ``reset_optimizer`` zeroes it.
+optimizer remembers does neither, ``reset_optimizer`` zeroes it. If the step draws random numbers,
+``train`` takes one more input, the ``seed`` they all come from.
 """
 
 from __future__ import annotations
@@ -18,10 +19,11 @@ from ..protocol.artifact import Signature, TensorSpec
 from ..protocol.weights import WeightSpec
 from .inspection import float_variables, weight_spec_of
 from .losses import Loss
-from .lowering import TABLE, lowered
+from .lowering import TABLE, is_random, lowered, seeded
 from .memory import Memory
 from .optimizers import Optimizer
 from .padding import padding_left_out
+from .randomness import SEED, seeds_left_alone
 from .recurrence import loops_unrolled
 
 Outputs = dict[str, tf.Tensor]
@@ -78,7 +80,7 @@ def trace(trainee: Trainee) -> Program:
     evaluate = trainee.batch(trainee.evaluate_batch_size)
     with loops_unrolled(trainee.model, trains=True):
         functions = {
-            "train": _lower(_train(trainee, memory), [*train, _named("learning_rate", ())])
+            "train": _lower_step(_train(trainee, memory), [*train, _named("learning_rate", ())])
         }
     with loops_unrolled(trainee.model, trains=False):
         functions["evaluate"] = _lower(_evaluate(trainee), evaluate)
@@ -94,9 +96,24 @@ def trace(trainee: Trainee) -> Program:
 
 def _lower(step: Callable[..., Outputs], inputs: Sequence[tf.TensorSpec]) -> Any:
     """Traces a step and emits it again in ops a phone has."""
-    traced = tf.function(step, autograph=False).get_concrete_function(*inputs)
-    emitted = tf.function(lowered(traced, TABLE), input_signature=inputs, autograph=False)
-    return emitted.get_concrete_function()
+    return _emitted(lowered(_traced(step, inputs), TABLE), inputs)
+
+
+def _lower_step(step: Callable[..., Outputs], inputs: Sequence[tf.TensorSpec]) -> Any:
+    """As ``_lower``; a step that draws random numbers gets a seed as its last input."""
+    traced = _traced(step, inputs)
+    if is_random(traced.graph):
+        return _emitted(seeded(traced, TABLE), [*inputs, SEED])
+    return _emitted(lowered(traced, TABLE), inputs)
+
+
+def _traced(step: Callable[..., Outputs], inputs: Sequence[tf.TensorSpec]) -> Any:
+    with seeds_left_alone():
+        return tf.function(step, autograph=False).get_concrete_function(*inputs)
+
+
+def _emitted(emit: Callable[..., Outputs], inputs: Sequence[tf.TensorSpec]) -> Any:
+    return tf.function(emit, input_signature=inputs, autograph=False).get_concrete_function()
 
 
 def _train(trainee: Trainee, memory: Memory) -> Callable[..., Outputs]:

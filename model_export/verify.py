@@ -21,6 +21,8 @@ from .measure import measure
 
 THREADS = (2, 4)
 LOSS_ATOL = 1e-5
+# A layer that drops little of a small batch often drops the same.
+MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,26 @@ def _memory_checks(artifact: Artifact, golden: Golden) -> Iterator[Check]:
         yield Check("later steps changed by get and set", _differing(resumed, wanted))
 
 
+def _seed_checks(artifact: Artifact, golden: Golden) -> Iterator[Check]:
+    """Random numbers must come from the seed; that the same one repeats a step is checked above."""
+    if not golden.is_random:
+        return
+    runtime, inputs = Runtime(artifact.model), golden.step(0)
+    wanted = _weights_after(runtime, [inputs])
+    is_changed = any(
+        _differing(_repeated(artifact, runtime, {**inputs, "seed": inputs["seed"] ^ bits}), wanted)
+        for bits in np.arange(1, MOST_SEEDS, dtype=np.int32)
+    )
+    yield Check("steps that no other seed changes", int(not is_changed))
+
+
+def _repeated(artifact: Artifact, runtime: Runtime, inputs: dict[str, Array]) -> Array:
+    """The weights after one step from the checkpoint."""
+    runtime.reset_optimizer()
+    runtime.weights = artifact.checkpoint.vector
+    return _weights_after(runtime, [inputs])
+
+
 GROUPS: tuple[Callable[[Artifact, Golden], Iterator[Check]], ...] = (
     _manifest_checks,
     _weight_checks,
@@ -200,6 +222,7 @@ GROUPS: tuple[Callable[[Artifact, Golden], Iterator[Check]], ...] = (
     _thread_checks,
     _padding_checks,
     _memory_checks,
+    _seed_checks,
 )
 
 

@@ -3,10 +3,12 @@
 A lowering is a function ``(op, *inputs) -> output`` (or a sequence of outputs) that is registered
 under its op type. ``op`` is the traced original, for its attributes and static shapes.
 
-``TABLE`` holds them all; ``lowered`` applies a table to a traced function.
+``TABLE`` holds them all; ``lowered`` applies a table to a traced function, and ``seeded`` does so
+to one that draws random numbers (``is_random``).
 """
 
-from . import activations, conv, depthwise, erf, plain, pool, resize, slices
+from . import activations, conv, depthwise, erf, plain, pool, random, resize, slices
+from .random import is_random, seeded
 from .refusal import NotLowered
 from .rewrite import Lowering, lowered
 
@@ -17,8 +19,9 @@ TABLE: dict[str, Lowering] = {
     **erf.LOWERINGS,
     **plain.LOWERINGS,
     **pool.LOWERINGS,
+    **random.LOWERINGS,
     **resize.LOWERINGS,
     **slices.LOWERINGS,
 }
 
-__all__ = ["TABLE", "Lowering", "NotLowered", "lowered"]
+__all__ = ["TABLE", "Lowering", "NotLowered", "is_random", "lowered", "seeded"]

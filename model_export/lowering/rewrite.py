@@ -33,6 +33,22 @@ def lowered(traced: Any, table: Mapping[str, Lowering]) -> Callable[..., Any]:
     return emit
 
 
+def needed(graph: Any) -> list[tf.Operation]:
+    """The ops in the order of tracing, but for those that neither give an output nor have effects.
+
+    Keras traces some: a recurrent layer draws its dropout masks for an evaluation, too.
+    """
+    waiting = [tensor.op for tensor in graph.outputs]
+    waiting += [op for op in graph.get_operations() if op.op_def.is_stateful]
+    found: set[tf.Operation] = set()
+    while waiting:
+        op = waiting.pop()
+        if op not in found:
+            found.add(op)
+            waiting += [*(tensor.op for tensor in op.inputs), *op.control_inputs]
+    return [op for op in graph.get_operations() if op in found]
+
+
 def _emit_graph(
     graph: Any, inputs: Sequence[tf.Tensor], table: Mapping[str, Lowering]
 ) -> tuple[list[tf.Tensor], list[tf.Operation]]:
@@ -41,7 +57,7 @@ def _emit_graph(
     values = {inner.ref(): outer for inner, outer in zip(graph.inputs, inputs, strict=True)}
     emitted: dict[tf.Operation, list[tf.Operation]] = {}
     stateful: list[tf.Operation] = []
-    for op in graph.get_operations():
+    for op in needed(graph):
         if op.type == "Placeholder":
             continue
         before = [new for old in op.control_inputs for new in emitted.get(old, ())]

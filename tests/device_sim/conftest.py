@@ -68,7 +68,13 @@ def artifact_of_adam(tmp_path_factory) -> Artifact:
     return _export(tmp_path_factory.mktemp("artifacts") / "tiny", optimizer="adam")
 
 
-def _export(out: Path, *, optimizer: str) -> Artifact:
+@pytest.fixture(scope="session")
+def artifact_of_dropout(tmp_path_factory) -> Artifact:
+    """The same model with half of its hidden units dropped in each step."""
+    return _export(tmp_path_factory.mktemp("artifacts") / "tiny", optimizer="sgd", dropout=0.5)
+
+
+def _export(out: Path, *, optimizer: str, dropout: float = 0.0) -> Artifact:
     from pocketfed.model_export import export
     from pocketfed.runtime import quietly
 
@@ -81,6 +87,7 @@ def _export(out: Path, *, optimizer: str) -> Artifact:
             keras.layers.Input((SIDE, SIDE)),
             keras.layers.Flatten(),
             keras.layers.Dense(8, activation="relu"),
+            keras.layers.Dropout(dropout),
             keras.layers.Dense(CLASSES),
         ],
         name="tiny",

@@ -14,6 +14,7 @@ from pocketfed.device_sim.trainers import LiteRTTrainer, TrainerPool
 from pocketfed.protocol.errors import ConfigError, DamagedArtifact, DataError, SpecMismatch
 from pocketfed.protocol.plan import Plan
 from pocketfed.protocol.weights import Weights
+from pocketfed.runtime import Runtime
 
 
 @dataclass
@@ -103,6 +104,36 @@ def test_the_same_stream_gives_the_same_bytes(trainer, artifact, make_examples):
         for _ in range(2)
     )
     assert first.delta.vector.tobytes() == second.delta.vector.tobytes()
+
+
+def test_a_model_with_dropout_trains_the_same_from_the_same_stream_and_not_from_another(
+    artifact_of_dropout, make_examples
+):
+    dropping, plan, examples = artifact_of_dropout, Plan(epochs=2), make_examples(10)
+    trainer = LiteRTTrainer(dropping.model, dropping.manifest)
+    first, again, other = (
+        trainer.train(dropping.checkpoint, examples, plan=plan, rng=np.random.default_rng(stream))
+        for stream in (1, 1, 2)
+    )
+    assert first.delta.vector.tobytes() == again.delta.vector.tobytes()
+    assert np.abs(first.delta.vector - other.delta.vector).max() > 1e-4
+
+
+def test_every_step_of_a_model_with_dropout_has_another_seed(
+    artifact_of_dropout, make_examples, monkeypatch
+):
+    seeds, train = [], Runtime.train
+
+    def noted(runtime, inputs):
+        seeds.append(int(inputs["seed"]))
+        return train(runtime, inputs)
+
+    monkeypatch.setattr(Runtime, "train", noted)
+    dropping = artifact_of_dropout
+    result = LiteRTTrainer(dropping.model, dropping.manifest).train(
+        dropping.checkpoint, make_examples(33), plan=Plan(epochs=3), rng=np.random.default_rng(0)
+    )
+    assert len(set(seeds)) == len(seeds) == result.steps
 
 
 def test_an_optimizer_remembers_nothing_of_an_earlier_training(artifact_of_adam, make_examples):

@@ -33,11 +33,15 @@ it. A layer that cannot be lowered is named with the reason and a replacement.
 |---|---|
 {layers}
 
+Random layers take the same steps as in Keras once both are given the same numbers: those of the
+`seed` that `train` is called with ([artifact.md](artifact.md), "The seed"). A `seed` of the layer
+itself plays no part.
+
 Weight regularizers, weight constraints, frozen layers and inner models work with all of them.
 
 Recurrent layers need a fixed number of steps; `train` unrolls them, whether or not they say
 `unroll=True`. SimpleRNN, GRU and LSTM with `tanh`, `sigmoid` or `relu` are unrolled with a gradient
-of their own, about four times as fast as Keras's; masked sequences, other activations and other
+of their own, which is several times faster; masked sequences, other activations and other
 cells are unrolled as Keras does it.
 
 | loss | labels | options |
@@ -145,6 +149,11 @@ def _stacked_cells() -> keras.Model:
     return chain(SHORT, layers.RNN([layers.LSTMCell(3), layers.GRUCell(2)]))
 
 
+def _recurrent_dropout(layer: type[keras.layers.Layer]) -> Iterator[Case]:
+    options = {"dropout": 0.3, "recurrent_dropout": 0.3}
+    yield from on(SHORT, layer, options, units=3)
+
+
 SAME: Options = {"padding": "same"}
 STRIDED: Options = {"strides": 2, "padding": "same"}
 DILATED: Options = {"dilation_rate": 2, "padding": "same"}
@@ -221,6 +230,24 @@ CASES: tuple[Case, ...] = (
         lambda: _attention(layers.MultiHeadAttention, {"use_causal_mask": True}),
     ),
 )
+RANDOM: tuple[Case, ...] = (
+    *on(VECTOR, layers.Dropout, {}, {"seed": 1}, rate=0.5),
+    *on(SEQUENCE, layers.Dropout, {"noise_shape": (None, 1, None)}, rate=0.5),
+    *on(IMAGE, layers.Dropout, {"noise_shape": (1, 6, 5, 4)}, rate=0.1),
+    *on(SEQUENCE, layers.SpatialDropout1D, rate=0.5),
+    *on(IMAGE, layers.SpatialDropout2D, rate=0.5),
+    *on(SEQUENCE, layers.GaussianNoise, {}, {"seed": 1}, stddev=0.5),
+    *on(SEQUENCE, layers.GaussianDropout, {}, {"seed": 1}, rate=0.5),
+    *on(SEQUENCE, layers.AlphaDropout, {}, {"noise_shape": (None, 1, None)}, rate=0.3),
+    Case(
+        "MultiHeadAttention",
+        "dropout=0.4",
+        lambda: _attention(partial(layers.MultiHeadAttention, dropout=0.4), {}),
+    ),
+    *_recurrent_dropout(layers.SimpleRNN),
+    *_recurrent_dropout(layers.GRU),
+    *_recurrent_dropout(layers.LSTM),
+)
 LOSSES = {
     "sparse_categorical_crossentropy": ("class numbers, also one per time step", "from_logits"),
     "categorical_crossentropy": ("one-hot", "from_logits, label_smoothing"),
@@ -230,7 +257,11 @@ LOSSES = {
     "huber": ("numbers", "delta"),
 }
 REFUSED = (
-    ("Dropout and its like", "no phone has TensorFlow's random numbers", "no dropout"),
+    (
+        "layers that draw gamma, binomial or truncated normal numbers",
+        "they have no lowering",
+        "uniform, normal, integer or categorical ones",
+    ),
     ("stateful recurrent layers", "one batch would be felt by the next", "`stateful=False`"),
     ("Conv3D", "its filter gradient has no lowering", "Conv2D over images"),
     ("SpectralNormalization", "it branches", "a weight constraint such as UnitNorm"),
@@ -243,7 +274,9 @@ REFUSED = (
 
 def page() -> str:
     """The text of ``docs/layers.md``."""
-    by_layer = groupby(sorted(CASES, key=lambda case: case.layer), lambda case: case.layer)
+    by_layer = groupby(
+        sorted((*CASES, *RANDOM), key=lambda case: case.layer), lambda case: case.layer
+    )
     return PAGE.format(
         layers="\n".join(_layer_row(layer, list(cases)) for layer, cases in by_layer),
         losses="\n".join(

@@ -15,11 +15,13 @@ from pocketfed.model_export.inspection import float_variables, require_exportabl
 from pocketfed.model_export.lint import lint
 from pocketfed.model_export.losses import KINDS, loss_of
 from pocketfed.model_export.optimizers import optimizer_of
+from pocketfed.model_export.reference import golden_of
 from pocketfed.model_export.signatures import Trainee, trace
 from pocketfed.runtime import Runtime, quietly
 
 BATCH, STEPS, RATE = 4, 10, 0.05
 PAGE = Path(__file__, "../../../docs/layers.md").resolve()
+FAST_RANDOM = ("Dropout()", "GaussianNoise()")
 FAST = ("SeparableConv1D()", "RepeatVector()", "BatchNormalization()")
 
 
@@ -36,6 +38,12 @@ cases = load_cases()
 SWEEP = [
     pytest.param(case, id=str(case), marks=[] if str(case) in FAST else pytest.mark.slow)
     for case in cases.CASES
+]
+
+
+RANDOM = [
+    pytest.param(case, id=str(case), marks=[] if str(case) in FAST_RANDOM else pytest.mark.slow)
+    for case in cases.RANDOM
 ]
 
 
@@ -104,6 +112,22 @@ def test_a_layer_trains_on_the_phone_as_in_keras(case) -> None:
     require_parity(model, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 
 
+@pytest.mark.parametrize("case", RANDOM)
+def test_a_random_layer_trains_on_the_phone_as_in_keras_with_the_same_numbers(case) -> None:
+    keras.utils.set_random_seed(3)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    with quietly():
+        model = case.build()
+        runtime = exported(model, loss)
+        trainee = Trainee(model, loss_of(loss), optimizer_of("sgd"), BATCH, BATCH)
+        golden = golden_of(trainee, seed=0)
+    losses = [runtime.train(golden.step(step)) for step in range(STEPS)]
+    np.testing.assert_allclose(losses, golden.loss, rtol=2e-5, atol=2e-6)
+    np.testing.assert_allclose(runtime.weights, golden.weights_after_10, rtol=1e-5, atol=1e-6)
+    require_padding_does_nothing(runtime, golden.step(0))
+    assert np.unique(golden.seed).size == STEPS
+
+
 @pytest.mark.parametrize(
     "loss",
     [
@@ -126,9 +150,9 @@ def test_a_class_per_time_step_trains_on_the_phone_as_in_keras() -> None:
 
 
 def test_no_case_is_listed_twice() -> None:
-    names = [str(case) for case in cases.CASES]
+    names = [str(case) for case in (*cases.CASES, *cases.RANDOM)]
     assert len(set(names)) == len(names) >= 40
-    assert set(FAST) <= set(names)
+    assert {*FAST, *FAST_RANDOM} <= set(names)
 
 
 def test_the_page_lists_what_is_tested() -> None:

@@ -40,10 +40,6 @@ UNSUPPORTED = {
         lambda: sequential((4, 4, 4, 2), layers.Conv3D(3, 2, name="solid")),
         ["small/solid (Conv3D)", "Conv3DBackpropFilterV2", "use Conv2D"],
     ),
-    "dropout": (
-        lambda: sequential((6,), layers.Dense(4), layers.Dropout(0.5, name="noise")),
-        ["noise (Dropout)", "StatelessRandom", "leave Dropout"],
-    ),
     "loop that is trained through": (
         lambda: sequential((6,), layers.Dense(4), Halving(name="halving")),
         ["halving (Halving)", "While", "fixed number of steps"],
