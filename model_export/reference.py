@@ -14,7 +14,7 @@ import tensorflow as tf
 from ..protocol.weights import Vector
 from .golden import STEPS, Array, Golden
 from .inspection import float_variables
-from .lowering import is_random, seeded
+from .lowering import VERBATIM, is_random, seeded
 from .randomness import SEED, seeds_left_alone
 from .signatures import Trainee
 
@@ -177,7 +177,7 @@ def _traced(step: Callable[..., tf.Tensor], inputs: list[tf.TensorSpec]) -> Any:
         traced = function.get_concrete_function()
     if not is_random(traced.graph):
         return function
-    return tf.function(seeded(traced, {}), input_signature=[*inputs, SEED], autograph=False)
+    return tf.function(seeded(traced, VERBATIM), input_signature=[*inputs, SEED], autograph=False)
 
 
 def _step(

@@ -34,26 +34,45 @@ def lowered(traced: Any, table: Mapping[str, Lowering]) -> Callable[..., Any]:
 
 
 def needed(graph: Any) -> list[tf.Operation]:
-    """The ops in the order of tracing, but for those that neither give an output nor have effects.
+    """The ops that give an output or have effects, and all they need, in the order of tracing.
 
-    Keras traces some: a recurrent layer draws its dropout masks for an evaluation, too.
+    Keras traces others, too: a recurrent layer draws its dropout masks for an evaluation. Inputs
+    come first; the gradient of a loop gives the loop inputs that were traced after it.
     """
+    ops = graph.get_operations()
     waiting = [tensor.op for tensor in graph.outputs]
-    waiting += [op for op in graph.get_operations() if op.op_def.is_stateful]
-    found: set[tf.Operation] = set()
+    waiting += [op for op in ops if op.op_def.is_stateful]
+    wanted: set[tf.Operation] = set()
     while waiting:
         op = waiting.pop()
-        if op not in found:
-            found.add(op)
-            waiting += [*(tensor.op for tensor in op.inputs), *op.control_inputs]
-    return [op for op in graph.get_operations() if op in found]
+        if op not in wanted:
+            wanted.add(op)
+            waiting += _before(op)
+    return _inputs_first([op for op in ops if op in wanted])
+
+
+def _inputs_first(ops: Sequence[tf.Operation]) -> list[tf.Operation]:
+    placed: dict[tf.Operation, None] = {}
+    for last in ops:
+        waiting = [last]
+        while waiting:
+            missing = [op for op in _before(waiting[-1]) if op not in placed]
+            if missing:
+                waiting += reversed(missing)
+            else:
+                placed[waiting.pop()] = None
+    return list(placed)
+
+
+def _before(op: tf.Operation) -> list[tf.Operation]:
+    return [*(tensor.op for tensor in op.inputs), *op.control_inputs]
 
 
 def _emit_graph(
     graph: Any, inputs: Sequence[tf.Tensor], table: Mapping[str, Lowering]
 ) -> tuple[list[tf.Tensor], list[tf.Operation]]:
     """Emits the body of ``graph`` into the graph being built; returns outputs and stateful ops."""
-    _require_no_control_flow(graph)
+    _require_no_control_flow(graph, table)
     values = {inner.ref(): outer for inner, outer in zip(graph.inputs, inputs, strict=True)}
     emitted: dict[tf.Operation, list[tf.Operation]] = {}
     stateful: list[tf.Operation] = []
@@ -70,11 +89,12 @@ def _emit_graph(
     return [values[tensor.ref()] for tensor in graph.outputs], stateful
 
 
-def _require_no_control_flow(graph: Any) -> None:
+def _require_no_control_flow(graph: Any, table: Mapping[str, Lowering]) -> None:
     for op in graph.get_operations():
         holds_functions = any(value.HasField("func") for value in op.node_def.attr.values())
-        grows_lists = any(tensor.dtype == tf.variant for tensor in op.inputs)
-        if holds_functions and (op.type not in CALLS | LOOPS or grows_lists):
+        is_plain_loop = op.type in LOOPS and not any(t.dtype == tf.variant for t in op.inputs)
+        is_emitted = op.type in CALLS or op.type in table or is_plain_loop
+        if holds_functions and not is_emitted:
             raise NotLowered((op.type,), reason="loops and branches cannot be trained on a phone")
 
 
@@ -84,11 +104,16 @@ def _emit_op(
     if op.type in CALLS:
         body = op.graph._get_function(op.get_attr("f").name)
         return _emit_graph(body.graph, inputs, table)
-    if op.type in LOOPS:
-        return _emit_loop(op, inputs, table)
     if op.type in table:
         return _emit_lowering(op, inputs, table[op.type])
-    copy = tf.compat.v1.get_default_graph().create_op(
+    if op.type in LOOPS:
+        return _emit_loop(op, inputs, table)
+    copy = _copied(op, inputs)
+    return copy.outputs, [copy]
+
+
+def _copied(op: tf.Operation, inputs: Sequence[tf.Tensor]) -> tf.Operation:
+    return tf.compat.v1.get_default_graph().create_op(
         op.type,
         list(inputs),
         [output.dtype for output in op.outputs],
@@ -96,7 +121,20 @@ def _emit_op(
         op_def=op.op_def,
         name=op.name,
     )
-    return copy.outputs, [copy]
+
+
+def as_it_is(op: tf.Operation, *inputs: tf.Tensor) -> Sequence[tf.Tensor]:
+    """Copies a loop or branch; what it holds is not lowered."""
+    for value in op.node_def.attr.values():
+        if value.HasField("func"):
+            body = op.graph._get_function(value.func.name)
+            tf.compat.v1.get_default_graph()._add_function_recursive(body)
+    return _copied(op, inputs).outputs
+
+
+VERBATIM: Mapping[str, Lowering] = dict.fromkeys(
+    ("Case", "If", "StatelessCase", "StatelessIf", "StatelessWhile", "While"), as_it_is
+)
 
 
 def _emit_loop(

@@ -174,6 +174,20 @@ def test_the_seeds_of_keras_are_neither_stored_nor_moved_on() -> None:
     )
 
 
+@pytest.mark.slow
+def test_keras_is_given_the_same_numbers_whether_a_recurrent_layer_loops_or_not() -> None:
+    goldens = []
+    for unroll in (True, False):
+        keras.utils.set_random_seed(1)
+        memory = layers.SimpleRNN(3, unroll=unroll, dropout=0.3, recurrent_dropout=0.3)
+        model = keras.Sequential([keras.Input((3, 4)), memory, layers.Dense(3)])
+        with quietly():
+            goldens.append(golden_of(trainee_of(model), seed=0))
+    assert all(golden.is_random for golden in goldens)
+    unrolled, looping = (golden.weights_after_10 for golden in goldens)
+    np.testing.assert_allclose(looping, unrolled, atol=1e-6)
+
+
 KINDS = {
     "uniform": lambda x: x + random.uniform(ops.shape(x), -1, 1),
     "normal": lambda x: x * random.normal(ops.shape(x), 1, 0.5),

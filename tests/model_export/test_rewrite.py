@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import tensorflow as tf
-from pocketfed.model_export.lowering import TABLE, NotLowered, lowered
+from pocketfed.model_export.lowering import TABLE, VERBATIM, NotLowered, lowered
 
 
 def emit(step, *specs: tf.TensorSpec):
@@ -87,6 +87,30 @@ def test_a_loop_that_grows_lists_for_its_gradient_is_refused() -> None:
 
     with pytest.raises(NotLowered, match="loops and branches"):
         emit(step, tf.TensorSpec(()))
+
+
+def test_a_loop_and_its_gradient_are_kept_for_a_function_that_tensorflow_runs() -> None:
+    def step(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = tf.while_loop(lambda i, _: i < 3, lambda i, y: (i + 1, y * x), [0, x])[1]
+        return tape.gradient(y, x)
+
+    traced = tf.function(step, autograph=False).get_concrete_function(tf.TensorSpec(()))
+    emitted = tf.function(lowered(traced, VERBATIM), input_signature=[tf.TensorSpec(())])
+    assert emitted(2.0).numpy() == 4 * 2.0**3
+    kinds = {op.type for op in emitted.get_concrete_function().graph.get_operations()}
+    assert kinds & {"While", "StatelessWhile"}
+
+
+def test_an_op_whose_output_nobody_uses_is_left_out() -> None:
+    def step(x):
+        tf.math.erf(x)
+        return x + 1
+
+    kinds = {op.type for op in emit(step, tf.TensorSpec(())).graph.get_operations()}
+    assert "AddV2" in kinds
+    assert "Exp" not in kinds
 
 
 def test_a_lowering_of_ones_own_reaches_forward_ops() -> None:
