@@ -129,7 +129,8 @@ def as_it_is(op: tf.Operation, *inputs: tf.Tensor) -> Sequence[tf.Tensor]:
         if value.HasField("func"):
             body = op.graph._get_function(value.func.name)
             tf.compat.v1.get_default_graph()._add_function_recursive(body)
-    return _copied(op, inputs).outputs
+    outputs: Sequence[tf.Tensor] = _copied(op, inputs).outputs
+    return outputs
 
 
 VERBATIM: Mapping[str, Lowering] = dict.fromkeys(
