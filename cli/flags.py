@@ -58,7 +58,8 @@ def export(values: Values) -> None:
     flags.DEFINE_string(
         "loss",
         None,
-        "Keras loss for a .keras file, on probabilities; by default the one it was compiled with",
+        "Keras loss for every output of a .keras file, on probabilities; "
+        "by default what it was compiled with",
         flag_values=values,
     )
     flags.DEFINE_string(

@@ -149,7 +149,10 @@ class LiteRTTrainer:
     def _inputs(self, examples: Examples, signature: str) -> Floats:
         """The examples as this signature's ``x``, one row each."""
         specs = self._manifest.signatures[signature].inputs
-        row = next(spec.shape[1:] for spec in specs if spec.name == "x")
+        row = next((spec.shape[1:] for spec in specs if spec.name == "x"), None)
+        if row is None:
+            names = ", ".join(spec.name for spec in specs)
+            raise SpecMismatch(f"{self._manifest.name} takes {names}; the examples have one x")
         inputs = examples.inputs(self._manifest.input_scale)
         if math.prod(row) != math.prod(inputs.shape[1:]):
             raise SpecMismatch(

@@ -18,7 +18,9 @@ from ..protocol.errors import DamagedArtifact
 from ..protocol.weights import Vector
 
 STEPS = 10
+MAPPINGS = frozenset({"x", "y", "evaluate_x", "evaluate_y", "evaluate_sums", "outputs"})
 Array = npt.NDArray[Any]
+Arrays = dict[str, Array]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,42 +29,47 @@ class Golden:
 
     ``x``, ``y``, ``weight`` and ``learning_rate`` go into ``train``, which then returns ``loss``.
     ``seed`` goes in too; it is empty if the steps draw no random numbers.
-    ``evaluate_*`` and ``outputs`` belong to the weights after step 10.
+    ``evaluate_*`` and ``outputs`` belong to the weights after step 10. What a signature may take
+    or give several of is a mapping by the signature's names; the file calls it ``role/name``.
     """
 
-    x: Array
-    y: Array
+    x: Arrays
+    y: Arrays
     weight: Array
     learning_rate: Array
     seed: Array
     loss: Array
     weights_after_1: Vector
     weights_after_10: Vector
-    evaluate_x: Array
-    evaluate_y: Array
+    evaluate_x: Arrays
+    evaluate_y: Arrays
     evaluate_weight: Array
-    evaluate_loss_sum: Array
-    evaluate_correct_sum: Array
-    evaluate_weight_sum: Array
-    outputs: Array
+    evaluate_sums: Arrays
+    outputs: Arrays
 
     def to_bytes(self) -> bytes:
         """Encodes as one safetensors file."""
-        arrays = {f.name: np.ascontiguousarray(getattr(self, f.name)) for f in fields(self)}
-        return bytes(save(arrays))
+        arrays: Arrays = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name in MAPPINGS:
+                arrays |= {f"{field.name}/{name}": array for name, array in value.items()}
+            else:
+                arrays[field.name] = value
+        return bytes(save({key: np.ascontiguousarray(array) for key, array in arrays.items()}))
 
     @classmethod
     def from_bytes(cls, body: bytes) -> Golden:
         """Decodes; raises DamagedArtifact when arrays are missing."""
         try:
             arrays = load(body)
-            return cls(**{field.name: arrays[field.name] for field in fields(cls)})
+            return cls(**{field.name: _role(arrays, field.name) for field in fields(cls)})
         except (KeyError, SafetensorError) as error:
             raise DamagedArtifact(f"the golden vectors lack {error}; export again") from error
 
     def step(self, index: int) -> dict[str, Array]:
         """The inputs of train step ``index``."""
-        inputs = {"x": self.x, "y": self.y, "weight": self.weight}
+        inputs = {**self.x, **self.y, "weight": self.weight}
         if self.is_random:
             inputs["seed"] = self.seed
         return {
@@ -78,4 +85,15 @@ class Golden:
     @property
     def evaluation(self) -> dict[str, Array]:
         """The inputs of the evaluation."""
-        return {"x": self.evaluate_x, "y": self.evaluate_y, "weight": self.evaluate_weight}
+        return {**self.evaluate_x, **self.evaluate_y, "weight": self.evaluate_weight}
+
+
+def _role(arrays: Arrays, role: str) -> Any:
+    """An array, or a mapping with at least one; raises KeyError when there is none."""
+    if role not in MAPPINGS:
+        return arrays[role]
+    start = f"{role}/"
+    found = {key.removeprefix(start): arrays[key] for key in arrays if key.startswith(start)}
+    if not found:
+        raise KeyError(role)
+    return found

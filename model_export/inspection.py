@@ -10,27 +10,29 @@ import tensorflow as tf
 from ..protocol.errors import ExportError, UnsupportedLayer
 from ..protocol.weights import WeightSpec
 
+STEPS_OF_FIT = ("train_step", "compute_loss")
 MIXING = (keras.layers.BatchNormalization,)
 
 
 def require_exportable(model: keras.Model) -> None:
     """Raises ExportError, in one sentence, for a model that no signature can be traced from."""
-    if not isinstance(model, keras.Model):
-        raise ExportError(f"got {type(model).__name__}, expected a Keras model")
-    if not model.built or not getattr(model, "inputs", None):
-        raise ExportError(
-            f"{model.name} has no inputs yet; begin it with keras.Input(shape), or build it "
-            "with the functional API"
-        )
     for word, tensors in (("inputs", model.inputs), ("outputs", model.outputs)):
-        if len(tensors) != 1:
-            raise ExportError(f"{model.name} has {len(tensors)} {word}, expected one")
-        if None in tensors[0].shape[1:]:
-            raise ExportError(
-                f"{model.name} has {word} of shape {tensors[0].shape}; only the batch may be open"
-            )
+        for tensor in tensors:
+            _require_examples(model, word, tuple(tensor.shape))
     _require_weights(model)
     _require_independent_examples(model)
+
+
+def require_own_training(model: keras.Model) -> None:
+    """Raises ExportError for what is no model, or trains otherwise than by its loss."""
+    if not isinstance(model, keras.Model):
+        raise ExportError(f"got {type(model).__name__}, expected a Keras model")
+    for name in STEPS_OF_FIT:
+        if getattr(type(model), name) is not getattr(keras.Model, name):
+            raise ExportError(
+                f"{type(model).__name__} has a {name} of its own, which no phone follows; export "
+                "the inner model with a loss"
+            )
 
 
 def float_variables(model: keras.Model) -> list[keras.Variable]:
@@ -53,9 +55,12 @@ def place_of(layer: keras.layers.Layer) -> str:
 
 
 def leaves(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
-    """The layers a model calls, inner models opened; what a wrapper holds is not seen."""
-    for child in layer.layers:
-        if hasattr(child, "layers"):
+    """The layers a model calls, inner models opened and layers of the user's that hold layers.
+
+    What a wrapper holds is not seen: it may see the batch in another shape.
+    """
+    for child in _parts(layer):
+        if _parts(child):
             yield from leaves(child)
         else:
             yield child
@@ -63,7 +68,30 @@ def leaves(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
 
 def layers_with(model: keras.Model, op_type: str) -> list[keras.layers.Layer]:
     """The innermost layers whose forward or backward pass holds an op of ``op_type``."""
-    return [layer for layer in leaves(model) if op_type in _ops_of(layer)]
+    found: list[keras.layers.Layer] = []
+    for child in _parts(model):
+        inner = layers_with(child, op_type)
+        found += inner or ([child] if op_type in _ops_of(child) else [])
+    return found
+
+
+def _parts(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    if hasattr(layer, "layers"):
+        return list(layer.layers)
+    is_of_keras = type(layer).__module__.partition(".")[0] == "keras"
+    if is_of_keras or isinstance(layer, keras.layers.Wrapper):
+        return []
+    return list(layer._flatten_layers(include_self=False, recursive=False))
+
+
+def _require_examples(model: keras.Model, word: str, shape: tuple[int | None, ...]) -> None:
+    if not shape:
+        raise ExportError(f"{model.name} has {word} of shape (), expected one value per example")
+    if None in shape[1:]:
+        raise ExportError(
+            f"{model.name} has {word} of shape {shape}; only the batch may be open, so give the "
+            "export inputs=keras.Input(shape) with every other side"
+        )
 
 
 def _require_weights(model: keras.Model) -> None:
@@ -105,11 +133,20 @@ def _trains(model: keras.Model, variable: keras.Variable) -> bool:
     return any(variable is other for other in model.trainable_variables)
 
 
-def _ops_of(layer: keras.layers.Layer) -> frozenset[str]:
-    """Op types of the layer alone; empty for a layer that the model does not call by itself."""
+def _alone(layer: keras.layers.Layer) -> keras.Model:
+    """The layer as a model; inside a subclassed model Keras knows only its shapes."""
     try:
-        alone = keras.Model(layer.input, layer.output)
-    except (AttributeError, ValueError):
+        return keras.Model(layer.input, layer.output)
+    except AttributeError:
+        x = keras.Input(tuple(layer.get_build_config()["input_shape"])[1:])
+        return keras.Model(x, layer(x))
+
+
+def _ops_of(layer: keras.layers.Layer) -> frozenset[str]:
+    """Op types of the layer alone; empty for a layer that cannot be called by itself."""
+    try:
+        alone = _alone(layer)
+    except (AttributeError, TypeError, ValueError):
         return frozenset()
     specs = [tf.TensorSpec((1, *t.shape[1:]), t.dtype) for t in alone.inputs]
 

@@ -1,4 +1,4 @@
-"""The losses a phone can train with: Keras's own, one value per example instead of a mean."""
+"""The losses a phone can train with: Keras's own, told which examples of a batch count."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from ..protocol.errors import ExportError
 
+ALIASES = {"mse": "mean_squared_error", "mae": "mean_absolute_error"}
+MEANS = ("sum_over_batch_size", "mean", "mean_with_sample_weight")
 Correct = Callable[[tf.Tensor, tf.Tensor, bool], tf.Tensor]
 
 
@@ -33,32 +35,81 @@ class Loss:
     def kind(self) -> Kind:
         return KINDS[self.name]
 
-    def label_spec(self, outputs: tuple[int | None, ...]) -> tf.TensorSpec:
+    def label_spec(self, outputs: tuple[int | None, ...], *, name: str = "y") -> tf.TensorSpec:
         """What one batch of labels looks like for outputs of shape [N, …]."""
         is_sparse = self.name == "sparse_categorical_crossentropy"
         shape = outputs[:-1] if is_sparse else outputs
-        return tf.TensorSpec(shape, self.kind.label_dtype, name="y")
+        return tf.TensorSpec(shape, self.kind.label_dtype, name=name)
 
-    def per_example(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        """The loss of each example, [N]: the mean over whatever else it has."""
-        return _per_example(self.function.call(labels, outputs))
+    def mean(self, labels: tf.Tensor, outputs: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+        """The loss of a batch: 0, not NaN, when it is padding only."""
+        return _mean(self.function.call(labels, outputs), _mask_of(outputs), weight)
 
-    def correct(self, labels: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        """The share of each example that is right, [N]; zeros for a regression."""
+    def sum(self, labels: tf.Tensor, outputs: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+        """The mean times the number of examples."""
+        return _sum(self.function.call(labels, outputs), _mask_of(outputs), weight)
+
+    def correct_sum(self, labels: tf.Tensor, outputs: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+        """The share that is right times the number of examples; 0 for a regression."""
         from_logits = bool(self.function.get_config().get("from_logits", False))
-        return _per_example(tf.cast(self.kind.is_correct(labels, outputs, from_logits), tf.float32))
+        right = tf.cast(self.kind.is_correct(labels, outputs, from_logits), tf.float32)
+        mask = _mask_of(outputs)
+        if mask is not None:
+            right = tf.reduce_mean(right, list(range(mask.shape.rank, right.shape.rank)))
+        return _sum(right, mask, weight)
 
 
 def loss_of(loss: str | keras.losses.Loss) -> Loss:
     """Finds the loss by name (with Keras's defaults) or takes the object; raises ExportError."""
+    loss = ALIASES.get(loss, loss) if isinstance(loss, str) else loss
     if isinstance(loss, str) and loss in KINDS:
         return Loss(loss, KINDS[loss].keras_class())
     for name, kind in KINDS.items():
         if not isinstance(loss, str) and isinstance(loss, kind.keras_class):
             if loss.get_config().get("ignore_class") is not None:
                 raise ExportError(f"{name} has ignore_class set; give such examples weight 0")
+            _require_mean(name, loss)
             return Loss(name, loss)
     raise ExportError(f"got the loss {loss!r}, expected one of {', '.join(KINDS)}")
+
+
+def _require_mean(name: str, loss: keras.losses.Loss) -> None:
+    if loss.reduction not in MEANS:
+        raise ExportError(
+            f"{name} has reduction={loss.reduction!r}, but a step takes the mean; leave reduction "
+            "out and raise the learning rate instead"
+        )
+
+
+def _mask_of(outputs: tf.Tensor) -> tf.Tensor | None:
+    """Which entries count, [N, T], where a layer such as Embedding(mask_zero=True) says so."""
+    return getattr(outputs, "_keras_mask", None)
+
+
+def _mean(values: tf.Tensor, mask: tf.Tensor | None, weight: tf.Tensor) -> tf.Tensor:
+    """Over the examples that count, or over their entries that count, as Keras does with masks."""
+    if mask is None:
+        values = _per_example(values)
+    else:
+        weight = _by_entry(weight, mask, values)
+    total = tf.reduce_sum(weight)
+    return tf.reduce_sum(values * weight) / tf.where(total > 0, total, 1.0)
+
+
+def _by_entry(weight: tf.Tensor, mask: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    if values.shape.rank != mask.shape.rank:
+        raise ExportError(
+            f"a mask of shape {mask.shape} does not fit losses of shape {values.shape}; end the "
+            "model in a layer that keeps the time steps, or one that drops the mask"
+        )
+    each = tf.reshape(weight, (-1, *[1] * (mask.shape.rank - 1)))
+    return each * tf.cast(mask, tf.float32)
+
+
+def _sum(values: tf.Tensor, mask: tf.Tensor | None, weight: tf.Tensor) -> tf.Tensor:
+    if mask is None:
+        return tf.reduce_sum(_per_example(values) * weight)
+    return _mean(values, mask, weight) * tf.reduce_sum(weight)
 
 
 def _per_example(values: tf.Tensor) -> tf.Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import msgspec
@@ -20,11 +21,13 @@ from ..protocol.weights import Weights
 from ..runtime import quietly
 from .artifact import record, staged, write
 from .convert import convert, unsupported
+from .functional import functional
 from .golden import Golden
 from .inspection import require_exportable
 from .lint import Lint, lint
-from .losses import KINDS, loss_of
+from .losses import KINDS
 from .lowering import NotLowered
+from .objective import LossChoice, Objective, WeightChoice, objective_of
 from .optimizers import optimizer_of
 from .reference import golden_of, weights_of
 from .signatures import Program, Trainee, trace
@@ -38,7 +41,9 @@ def export(
     model: keras.Model,
     *,
     out: Path,
-    loss: str | keras.losses.Loss | None = None,
+    inputs: Any = None,
+    loss: LossChoice | None = None,
+    loss_weights: WeightChoice | None = None,
     optimizer: str | keras.optimizers.Optimizer = "sgd",
     proximal: float = 0.0,
     batch_size: int = 10,
@@ -51,23 +56,18 @@ def export(
 ) -> Artifact:
     """Exports a model into the folder ``out``, which is replaced only if every check passes.
 
-    ``loss`` is by default the one the model was compiled with. ``optimizer`` is a name or a Keras
-    optimizer, whose learning rate goes into the default plan; ``proximal`` is the mu of FedProx.
+    ``inputs`` are keras.Input objects in the structure of the call, for a model that knows none.
+    ``loss`` is one for every output, or one each by name or in order, by default what the model
+    was compiled with, ``loss_weights`` included. ``optimizer`` is a name or a Keras optimizer,
+    whose learning rate goes into the default plan; ``proximal`` is the mu of FedProx.
     ``batch_size`` is the static batch of ``train``, ``evaluate_batch_size`` that of ``evaluate``
-    and ``infer``; ``seed`` draws the golden inputs. Raises ExportError, most often
-    UnsupportedLayer or ParityFailure.
+    and ``infer``; ``labels`` name the classes of the first output; ``seed`` draws the golden
+    inputs. Raises ExportError, most often UnsupportedLayer or ParityFailure.
     """
-    require_exportable(model)
-    trainee = Trainee(
-        model,
-        loss_of(loss or _compiled_loss(model)),
-        optimizer_of(optimizer),
-        batch_size,
-        evaluate_batch_size,
-        proximal,
-    )
+    task = _task_of(model, inputs, loss, loss_weights)
+    trainee = Trainee(*task, optimizer_of(optimizer), batch_size, evaluate_batch_size, proximal)
     plan = plan or Plan(batch_size=batch_size, learning_rate=trainee.optimizer.learning_rate)
-    name = name or str(model.name)
+    name = name or str(trainee.model.name)
     _require_settings(trainee, plan, labels)
     _require_name(name)
     program, tflite = _compiled(trainee)
@@ -80,7 +80,7 @@ def export(
         input_scale=input_scale,
         plan=plan,
     )
-    checkpoint = wire.encode(Weights(program.spec, weights_of(model)))
+    checkpoint = wire.encode(Weights(program.spec, weights_of(trainee.model)))
     golden = _golden(trainee, seed=seed).to_bytes()
     return _proven(manifest, {MODEL: tflite, CHECKPOINT: checkpoint, GOLDEN: golden}, out)
 
@@ -120,14 +120,36 @@ def load(path: Path) -> keras.Model:
     try:
         return keras.saving.load_model(path)
     except (ValueError, TypeError, OSError) as error:
-        raise ExportError(f"{path} cannot be opened by this Keras: {_first_line(error)}") from error
+        raise ExportError(f"{path} cannot be opened by this Keras: {_reason(error)}") from error
 
 
-def _compiled_loss(model: keras.Model) -> str | keras.losses.Loss:
-    loss: str | keras.losses.Loss | None = getattr(model, "loss", None)
+def _task_of(
+    model: keras.Model, inputs: Any, loss: LossChoice | None, weights: WeightChoice | None
+) -> tuple[keras.Model, Objective]:
+    """The model with known inputs, and what it is to be trained for."""
+    known = functional(model, inputs)
+    require_exportable(known)
+    if loss is None:
+        loss = _compiled_loss(model)
+        weights = model._compile_loss._user_loss_weights if weights is None else weights
+    return known, objective_of(known, loss, weights)
+
+
+def _compiled_loss(model: keras.Model) -> LossChoice:
+    loss: LossChoice | None = getattr(model, "loss", None)
     if loss is None:
         raise ExportError(f"{model.name} was compiled with no loss; name one of {', '.join(KINDS)}")
     return loss
+
+
+def _reason(error: Exception) -> str:
+    line, is_own_class, _ = _first_line(error).partition(". Make sure custom")
+    if not is_own_class:
+        return line
+    return (
+        f"{line}; only a Python program that imports this class, decorated with "
+        "keras.saving.register_keras_serializable(), can export it"
+    )
 
 
 def _manifest(trainee: Trainee, program: Program, found: Lint) -> Manifest:
@@ -140,7 +162,8 @@ def _manifest(trainee: Trainee, program: Program, found: Lint) -> Manifest:
         batch_size=trainee.batch_size,
         evaluate_batch_size=trainee.evaluate_batch_size,
         spec=program.spec.entries,
-        loss=trainee.loss.name,
+        loss=trainee.objective.name,
+        loss_weights=trainee.objective.weights,
         optimizer=trainee.optimizer.name,
         ops=found.ops,
         minimum_runtime=found.minimum_runtime,

@@ -12,9 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from ..protocol.weights import Vector
-from .golden import STEPS, Array, Golden
+from .golden import STEPS, Array, Arrays, Golden
 from .inspection import float_variables
 from .lowering import VERBATIM, is_random, seeded
+from .ports import outputs_of
 from .randomness import SEED, seeds_left_alone
 from .signatures import Trainee
 
@@ -24,17 +25,17 @@ NUDGE, SMALLEST = 2.0**-20, 1e-3
 
 
 class Batch(NamedTuple):
-    """A padded batch as ``train`` and ``evaluate`` take it."""
+    """A padded batch as ``train`` and ``evaluate`` take it, tensors by name."""
 
-    x: Array
-    y: Array
+    x: Arrays
+    y: Arrays
     weight: Array
 
     @property
-    def examples(self) -> tuple[Array, Array]:
-        """Inputs and labels without the padding."""
+    def examples(self) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """Inputs and labels in order, without the padding."""
         real = self.weight > 0
-        return self.x[real], self.y[real]
+        return tuple(x[real] for x in self.x.values()), tuple(y[real] for y in self.y.values())
 
 
 class Trained(NamedTuple):
@@ -71,7 +72,7 @@ def is_steady(trainee: Trainee, golden: Golden) -> bool:
     Where two cells of a pooling window nearly tie, or a unit is nearly zero before its ReLU, the
     rounding of a runtime decides where the gradient goes. Such inputs tell nothing about it.
     """
-    batches = [Batch(*batch) for batch in zip(golden.x, golden.y, golden.weight, strict=True)]
+    batches = [_batch_of(golden, step) for step in range(STEPS)]
     tolerances = trainee.optimizer.rule.tolerances
     limit = (tolerances.atol + tolerances.rtol * np.abs(golden.weights_after_10)) / 2
     for probe in range(PROBES):
@@ -81,6 +82,11 @@ def is_steady(trainee: Trainee, golden: Golden) -> bool:
         if (np.abs(after[-1] - golden.weights_after_10) > limit).any():
             return False
     return True
+
+
+def _batch_of(golden: Golden, step: int) -> Batch:
+    x, y = ({name: side[step] for name, side in part.items()} for part in (golden.x, golden.y))
+    return Batch(x, y, golden.weight[step])
 
 
 def _nudge(model: keras.Model, rng: np.random.Generator) -> None:
@@ -100,11 +106,11 @@ def _drawn(trainee: Trainee, rng: np.random.Generator) -> Golden:
     seeds = rng.integers(-(2**31), 2**31, STEPS).astype(np.int32)
     with _restored(trainee.model):
         trained = _train(trainee, batches, rates, seeds)
-        loss_sum, correct_sum = _evaluate(trainee, batch)
-        outputs = trainee.outputs(batch.x, training=False).numpy()
+        sums = _evaluate(trainee, batch)
+        outputs = trainee.outputs(tuple(batch.x.values()), training=False)
     return Golden(
-        x=np.stack([batch.x for batch in batches]),
-        y=np.stack([batch.y for batch in batches]),
+        x=_stacked([batch.x for batch in batches]),
+        y=_stacked([batch.y for batch in batches]),
         weight=np.stack([batch.weight for batch in batches]),
         learning_rate=rates,
         seed=seeds if trained.is_random else seeds[:0],
@@ -114,10 +120,11 @@ def _drawn(trainee: Trainee, rng: np.random.Generator) -> Golden:
         evaluate_x=batch.x,
         evaluate_y=batch.y,
         evaluate_weight=batch.weight,
-        evaluate_loss_sum=loss_sum,
-        evaluate_correct_sum=correct_sum,
-        evaluate_weight_sum=batch.weight.sum(),
-        outputs=outputs,
+        evaluate_sums=sums,
+        outputs={
+            f"outputs{port.suffix}": value.numpy()
+            for port, value in zip(outputs_of(trainee.model), outputs, strict=True)
+        },
     )
 
 
@@ -130,16 +137,23 @@ def _examples(step: int, size: int) -> int:
 
 def _batch(trainee: Trainee, size: int, real: int, rng: np.random.Generator) -> Batch:
     x, y, weight = trainee.batch(size)
-    inputs = _inputs(trainee.model, x, rng)
-    classes = trainee.model.outputs[0].shape[-1]
-    labels = _labels(trainee.loss.name, y, classes, rng)
+    inputs = {spec.name: _inputs(trainee.model, spec, rng) for spec in x}
+    labels = {
+        spec.name: _labels(term.loss.name, spec, term.output.shape[-1] or 1, rng)
+        for spec, term in zip(y, trainee.objective.terms, strict=True)
+    }
     return Batch(inputs, labels, (np.arange(size) < real).astype(weight.dtype.as_numpy_dtype))
+
+
+def _stacked(steps: list[Arrays]) -> Arrays:
+    return {name: np.stack([step[name] for step in steps]) for name in steps[0]}
 
 
 def _inputs(model: keras.Model, spec: tf.TensorSpec, rng: np.random.Generator) -> Array:
     if spec.dtype.is_floating:
         return rng.random(tuple(spec.shape), dtype=np.float32)
-    sizes = [layer.input_dim for layer in model.layers if hasattr(layer, "input_dim")]
+    layers = model._flatten_layers()
+    sizes = [layer.input_dim for layer in layers if isinstance(layer, keras.layers.Embedding)]
     tokens: Array = rng.integers(0, min(sizes, default=2), tuple(spec.shape))
     return tokens.astype(spec.dtype.as_numpy_dtype)
 
@@ -161,35 +175,45 @@ def _train(trainee: Trainee, batches: list[Batch], rates: Array, seeds: Array) -
     optimizer = trainee.optimizer.reference()
     optimizer.build(model.trainable_variables)
     received = [tf.constant(variable.numpy()) for variable in model.trainable_variables]
-    step = _traced(partial(_step, trainee, optimizer, received), trainee.batch(None)[:2])
-    takes_seed = len(step.input_signature) > 2
+    whole = partial(_step, trainee, optimizer, received)
+    step, is_random_step = _traced(whole, trainee.batch(None)[:2])
     for batch, rate, seed in zip(batches, rates, np.resize(seeds, STEPS), strict=True):
         optimizer.learning_rate = float(rate)
-        losses.append(step(*batch.examples, *[seed] * takes_seed).numpy())
+        tensors = tf.nest.flatten(batch.examples) + [seed] * is_random_step
+        losses.append(step(*tensors).numpy())
         weights.append(weights_of(model))
-    return Trained(np.array(losses, np.float32), weights, takes_seed)
+    return Trained(np.array(losses, np.float32), weights, is_random_step)
 
 
-def _traced(step: Callable[..., tf.Tensor], inputs: list[tf.TensorSpec]) -> Any:
-    """Keras's step; its random numbers, if it draws any, are those of the phone for a seed."""
-    function = tf.function(step, input_signature=inputs, autograph=False)
+def _traced(step: Callable[..., tf.Tensor], inputs: list[Any]) -> tuple[Any, bool]:
+    """Keras's step with its inputs in a row; whether it draws random numbers.
+
+    If so, a seed is its last input, and the numbers are those of the phone.
+    """
+    flat = tf.nest.flatten(inputs)
+
+    def in_a_row(*tensors: tf.Tensor) -> tf.Tensor:
+        return step(*tf.nest.pack_sequence_as(inputs, tensors))
+
+    function = tf.function(in_a_row, input_signature=flat, autograph=False)
     with seeds_left_alone():
         traced = function.get_concrete_function()
     if not is_random(traced.graph):
-        return function
-    return tf.function(seeded(traced, VERBATIM), input_signature=[*inputs, SEED], autograph=False)
+        return function, False
+    numbered = seeded(traced, VERBATIM)
+    return tf.function(numbered, input_signature=[*flat, SEED], autograph=False), True
 
 
 def _step(
     trainee: Trainee,
     optimizer: keras.optimizers.Optimizer,
     received: list[tf.Tensor],
-    x: tf.Tensor,
-    y: tf.Tensor,
+    x: tuple[tf.Tensor, ...],
+    y: tuple[tf.Tensor, ...],
 ) -> tf.Tensor:
     model = trainee.model
     with tf.GradientTape() as tape:
-        mean = tf.reduce_mean(trainee.loss.function.call(y, model(x, training=True)))
+        mean = trainee.objective.keras_loss(y, trainee.outputs(x, training=True))
         loss = tf.add_n([mean, *model.losses, *_proximal_term(trainee, received)])
     gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
     optimizer.apply(gradients, model.trainable_variables)
@@ -202,12 +226,13 @@ def _proximal_term(trainee: Trainee, received: list[tf.Tensor]) -> list[tf.Tenso
     return [0.5 * trainee.proximal * distance] if trainee.proximal else []
 
 
-def _evaluate(trainee: Trainee, batch: Batch) -> tuple[Array, Array]:
+def _evaluate(trainee: Trainee, batch: Batch) -> Arrays:
+    """What ``evaluate`` sums, of the real examples alone; the loss is Keras's."""
     x, y = batch.examples
-    outputs = trainee.outputs(x, training=False)
-    loss = tf.reduce_sum(trainee.loss.per_example(y, outputs))
-    correct = tf.reduce_sum(trainee.loss.correct(y, outputs))
-    return loss.numpy(), correct.numpy()
+    outputs, count = trainee.outputs(x, training=False), len(x[0])
+    sums = trainee.objective.sums(y, outputs, tf.ones(count))
+    sums["loss_sum"] = trainee.objective.keras_loss(y, outputs) * count
+    return {name: value.numpy() for name, value in sums.items()}
 
 
 @contextmanager

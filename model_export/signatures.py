@@ -21,12 +21,15 @@ from .inspection import float_variables, weight_spec_of
 from .losses import Loss
 from .lowering import TABLE, is_random, lowered, seeded
 from .memory import Memory
+from .objective import Objective, Term
 from .optimizers import Optimizer
 from .padding import padding_left_out
+from .ports import called, inputs_of, outputs_of
 from .randomness import SEED, seeds_left_alone
 from .recurrence import loops_unrolled
 
 Outputs = dict[str, tf.Tensor]
+Tensors = tuple[tf.Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -44,24 +47,32 @@ class Program:
 
 @dataclass(frozen=True)
 class Trainee:
-    """A model with all that decides how it is trained; ``proximal`` is the mu of FedProx."""
+    """A model with all that decides how it is trained; ``proximal`` is the mu of FedProx.
+
+    A ``Loss`` is that of the only output.
+    """
 
     model: keras.Model
-    loss: Loss
+    loss: Loss | Objective
     optimizer: Optimizer
     batch_size: int
     evaluate_batch_size: int
     proximal: float = 0.0
 
-    def outputs(self, x: tf.Tensor, *, training: bool) -> tf.Tensor:
-        return self.model(x, training=training)
+    @property
+    def objective(self) -> Objective:
+        if isinstance(self.loss, Objective):
+            return self.loss
+        return Objective((Term(0, outputs_of(self.model)[0], self.loss),))
 
-    def batch(self, size: int | None) -> list[tf.TensorSpec]:
+    def outputs(self, x: Tensors, *, training: bool) -> Tensors:
+        return called(self.model, x, training=training)
+
+    def batch(self, size: int | None) -> list[Any]:
         """The specs of x, y and weight for a batch of ``size`` examples, None for any number."""
-        image = self.model.inputs[0]
         return [
-            tf.TensorSpec((size, *image.shape[1:]), image.dtype, name="x"),
-            self.loss.label_spec((size, *self.model.outputs[0].shape[1:])),
+            tuple(port.spec("x", size) for port in inputs_of(self.model)),
+            self.objective.label_specs(size),
             tf.TensorSpec((size,), tf.float32, name="weight"),
         ]
 
@@ -94,20 +105,20 @@ def trace(trainee: Trainee) -> Program:
     return Program(module, functions, spec)
 
 
-def _lower(step: Callable[..., Outputs], inputs: Sequence[tf.TensorSpec]) -> Any:
-    """Traces a step and emits it again in ops a phone has."""
-    return _emitted(lowered(_traced(step, inputs), TABLE), inputs)
+def _lower(step: Callable[..., Outputs], inputs: Sequence[Any]) -> Any:
+    """Traces a step and emits it again in ops a phone has, with each input by its name."""
+    return _emitted(lowered(_traced(step, inputs), TABLE), tf.nest.flatten(inputs))
 
 
-def _lower_step(step: Callable[..., Outputs], inputs: Sequence[tf.TensorSpec]) -> Any:
+def _lower_step(step: Callable[..., Outputs], inputs: Sequence[Any]) -> Any:
     """As ``_lower``; a step that draws random numbers gets a seed as its last input."""
     traced = _traced(step, inputs)
     if is_random(traced.graph):
-        return _emitted(seeded(traced, TABLE), [*inputs, SEED])
-    return _emitted(lowered(traced, TABLE), inputs)
+        return _emitted(seeded(traced, TABLE), [*tf.nest.flatten(inputs), SEED])
+    return _emitted(lowered(traced, TABLE), tf.nest.flatten(inputs))
 
 
-def _traced(step: Callable[..., Outputs], inputs: Sequence[tf.TensorSpec]) -> Any:
+def _traced(step: Callable[..., Outputs], inputs: Sequence[Any]) -> Any:
     with seeds_left_alone():
         return tf.function(step, autograph=False).get_concrete_function(*inputs)
 
@@ -119,11 +130,11 @@ def _emitted(emit: Callable[..., Outputs], inputs: Sequence[tf.TensorSpec]) -> A
 def _train(trainee: Trainee, memory: Memory) -> Callable[..., Outputs]:
     variables = trainee.model.trainable_variables
 
-    def train(x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor, learning_rate: tf.Tensor) -> Outputs:
+    def train(x: Tensors, y: Tensors, weight: tf.Tensor, learning_rate: tf.Tensor) -> Outputs:
         is_real = tf.cast(tf.reduce_sum(weight) > 0, tf.float32)
         with tf.GradientTape() as tape, padding_left_out(trainee.model, weight):
-            losses = trainee.loss.per_example(y, trainee.outputs(x, training=True))
-            loss = _weighted_mean(losses, weight) + _penalty(trainee.model, weight)
+            loss = trainee.objective.mean(y, trainee.outputs(x, training=True), weight)
+            loss += _penalty(trainee.model, weight)
             if trainee.proximal:
                 loss += memory.proximal_term(variables, is_real)
         sources = [variable.value for variable in variables]
@@ -145,20 +156,20 @@ def _train(trainee: Trainee, memory: Memory) -> Callable[..., Outputs]:
 
 
 def _evaluate(trainee: Trainee) -> Callable[..., Outputs]:
-    def evaluate(x: tf.Tensor, y: tf.Tensor, weight: tf.Tensor) -> Outputs:
+    def evaluate(x: Tensors, y: Tensors, weight: tf.Tensor) -> Outputs:
         """Sums over the examples, without regularizers; divide by weight_sum for the means."""
-        outputs = trainee.outputs(x, training=False)
-        return {
-            "loss_sum": tf.reduce_sum(trainee.loss.per_example(y, outputs) * weight),
-            "correct_sum": tf.reduce_sum(trainee.loss.correct(y, outputs) * weight),
-            "weight_sum": tf.reduce_sum(weight),
-        }
+        return trainee.objective.sums(y, trainee.outputs(x, training=False), weight)
 
     return evaluate
 
 
 def _infer(trainee: Trainee) -> Callable[..., Outputs]:
-    return lambda x: {"outputs": trainee.outputs(x, training=False)}
+    names = [f"outputs{port.suffix}" for port in outputs_of(trainee.model)]
+
+    def infer(x: Tensors) -> Outputs:
+        return dict(zip(names, trainee.outputs(x, training=False), strict=True))
+
+    return infer
 
 
 def _get_weights(model: keras.Model) -> Callable[[], Outputs]:
@@ -182,12 +193,6 @@ def _set_weights(
         return {"checksum": tf.reduce_sum(weights)}
 
     return set_weights
-
-
-def _weighted_mean(losses: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
-    """Zero, not NaN, for a batch that is padding only."""
-    total = tf.reduce_sum(weight)
-    return tf.reduce_sum(losses * weight) / tf.where(total > 0, total, 1.0)
 
 
 def _penalty(model: keras.Model, weight: tf.Tensor) -> tf.Tensor | float:

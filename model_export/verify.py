@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from ..protocol.artifact import GOLDEN, Artifact, Tolerances
+from ..protocol.artifact import GOLDEN, Artifact, Manifest, Tolerances
 from ..protocol.errors import ExportError, FlexRequired, ParityFailure, UninitialisedVariables
 from ..runtime import Runtime
 from .golden import STEPS, Array, Golden
@@ -87,7 +87,7 @@ def _lint_checks(artifact: Artifact, found: Lint) -> Iterator[Check]:
     )
 
 
-def _manifest_checks(artifact: Artifact, golden: Golden) -> Iterator[Check]:
+def _manifest_checks(artifact: Artifact, _: Golden) -> Iterator[Check]:
     manifest = artifact.manifest
     declared = {
         name: {
@@ -103,8 +103,7 @@ def _manifest_checks(artifact: Artifact, golden: Golden) -> Iterator[Check]:
     wrong = [name for name in declared.keys() | found if declared.get(name) != found.get(name)]
     yield Check("signatures the manifest misdescribes", len(wrong))
     if manifest.labels:
-        classes = golden.outputs.shape[-1]
-        yield Check("labels missing or left over", abs(len(manifest.labels) - classes))
+        yield Check("labels missing or left over", abs(len(manifest.labels) - _classes(manifest)))
 
 
 def _weight_checks(artifact: Artifact, _: Golden) -> Iterator[Check]:
@@ -129,11 +128,11 @@ def _parity_checks(artifact: Artifact, golden: Golden) -> Iterator[Check]:
     yield _parity("losses of 10 steps", np.array(losses), golden.loss, tight)
     runtime.weights = golden.weights_after_10
     sums = runtime.call("evaluate", golden.evaluation)
-    for name in ("loss_sum", "correct_sum", "weight_sum"):
-        wanted = getattr(golden, f"evaluate_{name}")
+    for name, wanted in golden.evaluate_sums.items():
         yield _parity(f"{name} of an evaluation", sums[name], wanted, tight)
-    outputs = runtime.call("infer", {"x": golden.evaluate_x})["outputs"]
-    yield _parity("outputs of an inference", outputs, golden.outputs, tight)
+    outputs = runtime.call("infer", golden.evaluate_x)
+    for name, wanted in golden.outputs.items():
+        yield _parity(f"{name} of an inference", outputs[name], wanted, tight)
 
 
 def _sharing_checks(artifact: Artifact, golden: Golden) -> Iterator[Check]:
@@ -161,8 +160,7 @@ def _padding_checks(artifact: Artifact, golden: Golden) -> Iterator[Check]:
     """What stands in a padded row must not matter, and a batch of padding must do nothing."""
     inputs = golden.step(0)
     padded = {**inputs, "weight": inputs["weight"] * (np.arange(len(inputs["weight"])) == 0)}
-    blank = {**padded, "x": np.zeros_like(inputs["x"]), "y": np.zeros_like(inputs["y"])}
-    blank["x"][0], blank["y"][0] = inputs["x"][0], inputs["y"][0]
+    blank = {**padded, **{name: _first_only(inputs[name]) for name in (*golden.x, *golden.y)}}
     runtimes = [Runtime(artifact.model) for _ in range(3)]
     for runtime, batch in zip(runtimes, (padded, blank), strict=False):
         runtime.train(batch)
@@ -224,6 +222,19 @@ GROUPS: tuple[Callable[[Artifact, Golden], Iterator[Check]], ...] = (
     _memory_checks,
     _seed_checks,
 )
+
+
+def _classes(manifest: Manifest) -> int:
+    """The last side of the first output; 0 for a manifest that describes no output."""
+    infer = manifest.signatures.get("infer")
+    return infer.outputs[0].shape[-1] if infer else 0
+
+
+def _first_only(batch: Array) -> Array:
+    """The batch with zeros in place of all examples but the first."""
+    alone = np.zeros_like(batch)
+    alone[0] = batch[0]
+    return alone
 
 
 def _trained(artifact: Artifact, golden: Golden, *, num_threads: int) -> Array:

@@ -66,6 +66,8 @@ class Manifest(Record, frozen=True, kw_only=True):
 
     ``batch_size`` is the static batch of ``train``, ``evaluate_batch_size`` that of ``evaluate``
     and ``infer``. ``ops`` counts the operators of the model by name; ``flex_ops`` is always empty.
+    ``loss`` is ``output:loss`` separated by commas for a model with several outputs, and
+    ``loss_weights`` says how much each counts when they do not count alike.
     ``proximal`` is the mu of FedProx that ``train`` works with, 0 for none. ``measured`` holds
     figures taken at export on the exporting machine, by name with its unit.
     """
@@ -79,6 +81,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     evaluate_batch_size: Positive
     spec: tuple[WeightEntry, ...]
     loss: str
+    loss_weights: dict[str, float] = {}
     optimizer: str
     proximal: float = 0.0
     input_scale: InputScale = InputScale()

@@ -217,6 +217,20 @@ def test_images_of_another_size_are_refused(trainer, artifact, make_examples):
         trainer.train(artifact.checkpoint, wrong, plan=Plan(), rng=np.random.default_rng(0))
 
 
+def test_a_model_of_several_inputs_is_refused(artifact, make_examples):
+    train = artifact.manifest.signatures["train"]
+    named = tuple(
+        msgspec.structs.replace(spec, name="x_image") if spec.name == "x" else spec
+        for spec in train.inputs
+    )
+    signatures = {"train": msgspec.structs.replace(train, inputs=named)}
+    manifest = msgspec.structs.replace(artifact.manifest, signatures=signatures)
+    with pytest.raises(SpecMismatch, match=r"takes x_image, y, .*; the examples have one x"):
+        LiteRTTrainer(artifact.model, manifest).train(
+            artifact.checkpoint, make_examples(5), plan=Plan(), rng=np.random.default_rng(0)
+        )
+
+
 def test_a_damaged_model_is_refused(artifact):
     with pytest.raises(DamagedArtifact, match="cannot open the model"):
         LiteRTTrainer(artifact.model[:1000], artifact.manifest)

@@ -44,6 +44,14 @@ Recurrent layers need a fixed number of steps; `train` unrolls them, whether or 
 of their own, which is several times faster; masked sequences, other activations and other
 cells are unrolled as Keras does it.
 
+Models of every shape are exported (`tests/model_export/test_model_shapes.py`): `Sequential`,
+functional and subclassed ones; several inputs and several outputs, in lists, dicts or dicts of
+those; layers and inner models that are shared or called twice, `BatchNormalization` too. A
+subclassed model is called once before its export, or the export is given `inputs=keras.Input(…)` in
+the structure of its call; `inputs` also close a side that is open. Keras forgets the dtypes of an
+earlier call: an input that the model looks up in an `Embedding` or casts to integers first is
+int32, any other float32.
+
 | loss | labels | options |
 |---|---|---|
 {losses}
@@ -267,6 +275,8 @@ REFUSED = (
     ("SpectralNormalization", "it branches", "a weight constraint such as UnitNorm"),
     ("activity regularizers", "they sum over padding too", "a weight regularizer"),
     ("BatchNormalization in a wrapper", "padding would change the step", "it outside the wrapper"),
+    ("a `train_step` or `compute_loss` of one's own", "only layers and losses are read", "a loss"),
+    ("a loss with `reduction='sum'`", "a step takes the mean", "a higher learning rate"),
     ("dilated Conv2DTranspose", "Keras itself cannot train it on a CPU", "`dilation_rate=1`"),
     ("`data_format='channels_first'`", "phones have channels last", "`'channels_last'`"),
 )

@@ -42,7 +42,7 @@ def test_unsteady_inputs_are_drawn_again(
     verdicts = iter([False, False, True])
     monkeypatch.setattr(reference, "is_steady", lambda *_: next(verdicts))
     third = reference.golden_of(trainee, seed=0)
-    assert not np.array_equal(third.x, ordinary.x)
+    assert not np.array_equal(third.x["x"], ordinary.x["x"])
     assert next(verdicts, None) is None
 
 

@@ -89,16 +89,72 @@ def test_a_model_without_inputs_is_refused(tmp_path: Path) -> None:
     assert "unbuilt has no inputs yet; begin it with keras.Input" in try_export(model, tmp_path)
 
 
-def test_two_inputs_are_refused(tmp_path: Path) -> None:
-    inputs = [keras.Input((3,)), keras.Input((3,))]
-    model = keras.Model(inputs, layers.Dense(2)(layers.Add()(inputs)), name="pair")
-    assert "pair has 2 inputs, expected one" in try_export(model, tmp_path)
-
-
-def test_two_outputs_are_refused(tmp_path: Path) -> None:
+def fork() -> keras.Model:
     x = keras.Input((3,))
-    model = keras.Model(x, [layers.Dense(2)(x), layers.Dense(2)(x)], name="fork")
-    assert "fork has 2 outputs, expected one" in try_export(model, tmp_path)
+    outputs = [layers.Dense(2, name="left")(x), layers.Dense(2, name="right")(x)]
+    return keras.Model(x, outputs, name="fork")
+
+
+OBJECTIVES: dict[str, dict[str, object]] = {
+    "loss has 3 entries for 2 outputs": {"loss": ["mse", "mse", "mse"]},
+    "loss names the output 'up', expected left, right": {"loss": {"up": "mse"}},
+    "no output of fork has a loss": {"loss": [None, None]},
+    "loss_weights names the output 'up'": {"loss_weights": {"up": 1.0}},
+    "loss_weights has 1 entries for 2 outputs": {"loss_weights": [1.0]},
+    "the loss weight of left is inf, expected a number": {"loss_weights": [float("inf"), 1.0]},
+    "both by output name, or both in order": {
+        "loss": {"left": "mse", "right": "mse"},
+        "loss_weights": [1.0, 2.0],
+    },
+    "got the loss 'hinge', expected one of": {"loss": {"left": "hinge"}},
+    "has reduction='sum', but a step takes the mean": {
+        "loss": [keras.losses.MeanSquaredError(reduction="sum"), None]
+    },
+}
+
+
+@pytest.mark.parametrize("words", OBJECTIVES)
+def test_losses_that_do_not_fit_the_outputs_are_refused(words: str, tmp_path: Path) -> None:
+    assert words in try_export(fork(), tmp_path, **OBJECTIVES[words])
+
+
+class TwoArguments(keras.Model):
+    def call(self, first, second):
+        return first + second
+
+
+class Adversarial(keras.Model):
+    def train_step(self, data):
+        return {}
+
+
+class Summed(keras.Model):
+    def call(self, inputs):
+        return keras.ops.sum(inputs)
+
+
+def test_a_subclassed_model_that_was_never_called_is_refused(tmp_path: Path) -> None:
+    words = "mine has no inputs yet; begin it with keras.Input(shape), call it once on a batch, or"
+    assert words in try_export(Summed(name="mine"), tmp_path)
+
+
+def test_a_call_of_several_arguments_is_refused(tmp_path: Path) -> None:
+    sentence = try_export(TwoArguments(), tmp_path, inputs=keras.Input((3,)))
+    assert "cannot be called with one structure of inputs" in sentence
+    assert "\n" not in sentence
+
+
+def test_a_train_step_of_its_own_is_refused(tmp_path: Path) -> None:
+    assert "Adversarial has a train_step of its own" in try_export(Adversarial(), tmp_path)
+
+
+def test_an_output_that_is_no_value_per_example_is_refused(tmp_path: Path) -> None:
+    sentence = try_export(Summed(), tmp_path, inputs=keras.Input((3,)))
+    assert "has outputs of shape (), expected one value per example" in sentence
+
+
+def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+    assert "got Dense, expected a Keras model" in try_export(layers.Dense(3), tmp_path)
 
 
 def test_an_open_side_is_refused(tmp_path: Path) -> None:

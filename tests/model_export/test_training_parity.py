@@ -168,8 +168,8 @@ def test_a_loss_by_name_has_the_defaults_of_keras(name: str) -> None:
     rng = np.random.default_rng(0)
     outputs = rng.uniform(0.1, 0.9, (6, 3)).astype(np.float32)
     labels = draw_labels(name, rng, 6)
-    got = loss_of(name).per_example(labels, outputs)
-    np.testing.assert_allclose(np.mean(got), LOSSES[name]()(labels, outputs), rtol=1e-6)
+    got = loss_of(name).mean(labels, outputs, np.ones(6, np.float32))
+    np.testing.assert_allclose(got, LOSSES[name]()(labels, outputs), rtol=1e-6)
 
 
 def test_evaluate_sums_over_the_examples_that_count(
