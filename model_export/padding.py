@@ -1,4 +1,4 @@
-"""Layers that mix the examples of a batch, shown which of them are padding."""
+"""Padding: which examples of a batch are none, for the layers that would notice."""
 
 from __future__ import annotations
 
@@ -29,6 +29,27 @@ def padding_left_out(model: keras.Model, weight: tf.Tensor) -> Iterator[None]:
     finally:
         for layer in mixing.values():
             vars(layer).pop("call", None)
+
+
+def padding_filled(
+    model: keras.Model, x: tuple[tf.Tensor, ...], weight: tf.Tensor
+) -> tuple[tf.Tensor, ...]:
+    """Puts a real example in the place of padding, in a model that masks; ones when there is none.
+
+    The average over an example that is masked out as a whole is NaN, and NaN times 0 is NaN.
+    """
+    masks = any(
+        isinstance(layer, keras.layers.Masking) or getattr(layer, "mask_zero", False)
+        for layer in model._flatten_layers()
+    )
+    return tuple(_filled(tensor, weight) for tensor in x) if masks else x
+
+
+def _filled(tensor: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+    real = tf.gather(tensor, tf.argmax(weight, output_type=tf.int32))
+    filler = tf.where(tf.reduce_max(weight) > 0, real, tf.ones_like(real))
+    is_real = tf.reshape(weight > 0, (-1, *[1] * (tensor.shape.rank - 1)))
+    return tf.where(is_real, tensor, filler)
 
 
 def _call_masked(

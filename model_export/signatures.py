@@ -23,7 +23,7 @@ from .lowering import TABLE, is_random, lowered, seeded
 from .memory import Memory
 from .objective import Objective, Term
 from .optimizers import Optimizer
-from .padding import padding_left_out
+from .padding import padding_filled, padding_left_out
 from .ports import called, inputs_of, outputs_of
 from .randomness import SEED, seeds_left_alone
 from .recurrence import loops_unrolled
@@ -132,8 +132,9 @@ def _train(trainee: Trainee, memory: Memory) -> Callable[..., Outputs]:
 
     def train(x: Tensors, y: Tensors, weight: tf.Tensor, learning_rate: tf.Tensor) -> Outputs:
         is_real = tf.cast(tf.reduce_sum(weight) > 0, tf.float32)
+        real = padding_filled(trainee.model, x, weight)
         with tf.GradientTape() as tape, padding_left_out(trainee.model, weight):
-            loss = trainee.objective.mean(y, trainee.outputs(x, training=True), weight)
+            loss = trainee.objective.mean(y, trainee.outputs(real, training=True), weight)
             loss += _penalty(trainee.model, weight)
             if trainee.proximal:
                 loss += memory.proximal_term(variables, is_real)
@@ -158,7 +159,9 @@ def _train(trainee: Trainee, memory: Memory) -> Callable[..., Outputs]:
 def _evaluate(trainee: Trainee) -> Callable[..., Outputs]:
     def evaluate(x: Tensors, y: Tensors, weight: tf.Tensor) -> Outputs:
         """Sums over the examples, without regularizers; divide by weight_sum for the means."""
-        return trainee.objective.sums(y, trainee.outputs(x, training=False), weight)
+        real = padding_filled(trainee.model, x, weight)
+        outputs = trainee.outputs(real, training=False)
+        return trainee.objective.sums(y, outputs, weight)
 
     return evaluate
 

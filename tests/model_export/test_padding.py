@@ -87,6 +87,23 @@ def test_a_mask_of_the_model_itself_still_counts() -> None:
     np.testing.assert_allclose(layer.moving_mean, x[0, :2].mean(axis=0), rtol=1e-5)
 
 
+def test_padding_may_be_masked_out_as_a_whole(tmp_path: Path) -> None:
+    """Whose average is 0/0; a model that averages words is exported, and takes rows of zeros."""
+    keras.utils.set_random_seed(5)
+    parts = [layers.Embedding(7, 4, mask_zero=True), layers.GlobalAveragePooling1D()]
+    model = keras.Sequential([keras.Input((5,), dtype="int32"), *parts, layers.Dense(3)])
+    runtime = Runtime(
+        export(model, out=tmp_path / "a", loss=LOSS, batch_size=4, evaluate_batch_size=4).model
+    )
+    before, tokens = runtime.weights, np.zeros((4, 5), np.int32)
+    inputs = {"x": tokens, "y": np.zeros(4, np.int32), "weight": np.zeros(4, np.float32)}
+    assert runtime.train({**inputs, "learning_rate": np.float32(0.1)}) == 0.0
+    np.testing.assert_array_equal(runtime.weights, before)
+    tokens[1], inputs["weight"][1] = [1, 2, 0, 0, 0], 1.0
+    loss_sum = runtime.call("evaluate", inputs)["loss_sum"]
+    np.testing.assert_allclose(loss_sum, LOSS(np.zeros(1), model(tokens[1:2])), rtol=1e-5)
+
+
 def test_nothing_stays_behind_not_even_after_a_failure() -> None:
     model = normalized()
     layer = model.layers[1]
