@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..protocol.artifact import MODEL, Artifact
+from ..protocol.artifact import Artifact
 from ..protocol.plan import RoundSettings
 from . import flags as groups
+from . import model_flags, models
 from .flags import Group, Values
-from .tables import show_history, show_tasks, show_verification
+from .parsing import exactly, optional_path, required
+from .tables import show_history, show_tasks
 
 if TYPE_CHECKING:
     from ..device_sim.report import Summary
@@ -24,10 +26,6 @@ if TYPE_CHECKING:
 
 class CommandFailed(Exception):
     """A command ran to its end and did not reach what it was to reach."""
-
-
-class UsageError(Exception):
-    """The words of a command are off; its usage follows."""
 
 
 @dataclass(frozen=True)
@@ -50,55 +48,18 @@ class Command:
         return f"usage: {self.synopsis}\n\n{self.summary}\n\n{groups.help_text(self.groups)}"
 
 
-def _export(words: list[str], values: Values) -> None:
-    from ..model_export import export, export_zoo, load
-
-    (model,) = _exactly(words, "MODEL")
-    out = Path(_required(values, "out"))
-    if model.endswith(".keras"):
-        artifact = export(
-            load(Path(model)),
-            out=out,
-            loss=values.loss,
-            optimizer=values.optimizer,
-            proximal=values.proximal,
-            batch_size=values.batch_size,
-            evaluate_batch_size=values.evaluate_batch_size,
-        )
-    else:
-        artifact = export_zoo(
-            model,
-            out=out,
-            optimizer=values.optimizer,
-            proximal=values.proximal,
-            seed=values.seed,
-        )
-    manifest = artifact.manifest
-    size = manifest.files[MODEL].bytes
-    print(f"{out}: {manifest.name}, {manifest.weight_spec.size:,} weights, {size:,} bytes")
-
-
-def _verify(words: list[str], values: Values) -> None:
-    from ..model_export import verify
-
-    (folder,) = _exactly(words, "DIR")
-    verification = verify(Path(folder))
-    show_verification(verification)
-    verification.require()
-
-
 def _serve(words: list[str], values: Values) -> None:
     from ..server import config
     from ..server.serve import serve
 
-    _exactly(words)
+    exactly(words)
     given = {setting.name: values[setting.name].value for setting in config.SETTINGS}
     serve(config.load(flags=given, environment=os.environ))
 
 
 def _task_create(words: list[str], values: Values) -> None:
-    (name,) = _exactly(words, "NAME")
-    artifact = Artifact.read(Path(_required(values, "artifact")))
+    (name,) = exactly(words, "NAME")
+    artifact = Artifact.read(Path(required(values, "artifact")))
     task = groups.admin_of(values).create_task(
         name,
         artifact=artifact,
@@ -110,17 +71,26 @@ def _task_create(words: list[str], values: Values) -> None:
 
 
 def _task_list(words: list[str], values: Values) -> None:
-    _exactly(words)
+    exactly(words)
     show_tasks(groups.admin_of(values).tasks())
 
 
 def _task_status(words: list[str], values: Values) -> None:
-    (name,) = _exactly(words, "NAME")
+    (name,) = exactly(words, "NAME")
     show_history(groups.admin_of(values).history(name))
 
 
+def _task_checkpoint(words: list[str], values: Values) -> None:
+    (name,) = exactly(words, "NAME")
+    out = Path(required(values, "out"))
+    admin = groups.admin_of(values)
+    newest = admin.history(name).task.checkpoint
+    out.write_bytes(admin.download(newest))
+    print(f"{out}: checkpoint {newest.version} of {name}, {newest.bytes:,} bytes")
+
+
 def _task_stop(words: list[str], values: Values) -> None:
-    (name,) = _exactly(words, "NAME")
+    (name,) = exactly(words, "NAME")
     task = groups.admin_of(values).stop(name)
     print(f"task {task.name} is {task.status} after {task.committed} rounds")
 
@@ -129,9 +99,9 @@ def _simulate(words: list[str], values: Values) -> None:
     from ..device_sim.datasets import fetch
     from .simulation import Scenario, live, virtual
 
-    (task,) = _exactly(words, "TASK")
-    artifact = Artifact.read(Path(_required(values, "artifact")))
-    dataset = fetch("mnist", data_dir=_path(values.data_dir))
+    (task,) = exactly(words, "TASK")
+    artifact = Artifact.read(Path(required(values, "artifact")))
+    dataset = fetch("mnist", data_dir=optional_path(values.data_dir))
     scenario = Scenario(
         task=task,
         population=values.population,
@@ -145,7 +115,7 @@ def _simulate(words: list[str], values: Values) -> None:
         target=values.target,
         limit_s=values.limit_s,
     )
-    out = Path(_required(values, "out"))
+    out = Path(required(values, "out"))
     if values.transport == "wsgi":
         summary = virtual(scenario, artifact=artifact, dataset=dataset, out=out)
     else:
@@ -163,8 +133,8 @@ def _simulate(words: list[str], values: Values) -> None:
 def _demo(words: list[str], values: Values) -> None:
     from . import demo
 
-    _exactly(words)
-    out = Path(_required(values, "out"))
+    exactly(words)
+    out = Path(required(values, "out"))
     scenario = demo.scenario_of(
         phones=values.phones,
         seed=values.seed,
@@ -172,14 +142,14 @@ def _demo(words: list[str], values: Values) -> None:
         target=values.target,
         limit_s=values.limit_s,
     )
-    _conclude(demo.run(scenario, out=out, data_dir=_path(values.data_dir)), out)
+    _conclude(demo.run(scenario, out=out, data_dir=optional_path(values.data_dir)), out)
 
 
 def _data_fetch(words: list[str], values: Values) -> None:
     from ..device_sim.datasets import fetch
 
-    (name,) = _exactly(words, "NAME")
-    dataset = fetch(name, data_dir=_path(values.data_dir))
+    (name,) = exactly(words, "NAME")
+    dataset = fetch(name, data_dir=optional_path(values.data_dir))
     print(
         f"{dataset.name}: {len(dataset.train):,} examples to train on, {len(dataset.test):,} to "
         f"test with, from {dataset.origin}"
@@ -196,23 +166,6 @@ def _conclude(summary: Summary, out: Path) -> None:
         raise CommandFailed(f"the target of {summary.target:.1%} was not reached")
 
 
-def _exactly(words: list[str], *names: str) -> list[str]:
-    if len(words) != len(names):
-        expected = " ".join(names) or "no arguments"
-        raise UsageError(f"got {' '.join(words) or 'nothing'}, expected {expected}")
-    return words
-
-
-def _required(values: Values, name: str) -> str:
-    if not values[name].value:
-        raise UsageError(f"--{name} is missing")
-    return str(values[name].value)
-
-
-def _path(word: str | None) -> Path | None:
-    return Path(word) if word else None
-
-
 COMMANDS = {
     command.name: command
     for command in (
@@ -220,15 +173,22 @@ COMMANDS = {
             "export",
             "MODEL --out=DIR",
             "Turns a Keras model (a name of the zoo, or a .keras file) into an artifact.",
-            (groups.out, groups.export),
-            _export,
+            (groups.out, model_flags.export),
+            models.export,
+        ),
+        Command(
+            "restore",
+            "MODEL --checkpoint=FILE --out=FILE.keras",
+            "Puts a checkpoint into the Keras model (of the zoo, or a .keras file) it belongs to.",
+            (model_flags.restore,),
+            models.restore,
         ),
         Command(
             "verify",
             "DIR",
             "Checks on the phone's runtime that an artifact trains like Keras.",
             (),
-            _verify,
+            models.verify,
         ),
         Command("serve", "", "Runs the aggregation server.", (groups.serve,), _serve),
         Command(
@@ -245,6 +205,13 @@ COMMANDS = {
             "Shows every round of a task.",
             (groups.connection,),
             _task_status,
+        ),
+        Command(
+            "task checkpoint",
+            "NAME --out=FILE",
+            "Downloads the newest weights of a task.",
+            (groups.file, groups.connection),
+            _task_checkpoint,
         ),
         Command(
             "task stop",

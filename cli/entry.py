@@ -15,8 +15,9 @@ from absl import logging
 
 from .. import __version__
 from ..protocol.errors import PocketFedError
-from .commands import COMMANDS, Command, CommandFailed, UsageError
+from .commands import COMMANDS, Command, CommandFailed
 from .flags import holder
+from .parsing import UsageError
 
 _EXTRAS = {
     "tensorflow": "export",

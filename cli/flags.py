@@ -54,38 +54,8 @@ def out(values: Values) -> None:
     flags.DEFINE_string("out", None, "folder to write to", flag_values=values)
 
 
-def export(values: Values) -> None:
-    flags.DEFINE_string(
-        "loss",
-        None,
-        "Keras loss for every output of a .keras file, on probabilities; "
-        "by default what it was compiled with",
-        flag_values=values,
-    )
-    flags.DEFINE_string(
-        "optimizer",
-        "sgd",
-        "sgd, momentum, nesterov, adam or adamw, with the options of Keras",
-        flag_values=values,
-    )
-    flags.DEFINE_float(
-        "proximal",
-        0.0,
-        "mu of FedProx: adds mu/2 times the squared distance from the weights received",
-        lower_bound=0.0,
-        flag_values=values,
-    )
-    flags.DEFINE_integer(
-        "batch_size", 10, "examples per training step", lower_bound=1, flag_values=values
-    )
-    flags.DEFINE_integer(
-        "evaluate_batch_size",
-        100,
-        "examples per evaluation step",
-        lower_bound=1,
-        flag_values=values,
-    )
-    flags.DEFINE_integer("seed", 0, "seed of a zoo model's weights", flag_values=values)
+def file(values: Values) -> None:
+    flags.DEFINE_string("out", None, "file to write", flag_values=values)
 
 
 def serve(values: Values) -> None:

@@ -20,6 +20,7 @@ from .verify import Check, Verification, verify
 
 if TYPE_CHECKING:
     from .pipeline import export, export_zoo, load
+    from .restoring import restore
     from .zoo import ZOO, ZooModel
 
 _NEEDS_TENSORFLOW = {
@@ -28,6 +29,7 @@ _NEEDS_TENSORFLOW = {
     "export": "pipeline",
     "export_zoo": "pipeline",
     "load": "pipeline",
+    "restore": "restoring",
 }
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -39,6 +41,7 @@ __all__ = [
     "export",
     "export_zoo",
     "load",
+    "restore",
     "verify",
 ]
 

@@ -12,7 +12,7 @@ from tensorflow.lite.python.convert_phase import ConverterError
 
 from ..protocol.errors import ExportError, FlexRequired, UnsupportedLayer
 from ..runtime import quietly
-from .flat import compact
+from .compact import compacted
 from .inspection import layers_with, place_of
 from .lowering import NotLowered
 from .signatures import Program
@@ -27,8 +27,8 @@ REPLACEMENTS = {
 }
 
 
-def convert(program: Program) -> bytes:
-    """Converts every signature into one .tflite file.
+def convert(program: Program, *, in_halves: bool = False) -> bytes:
+    """Converts every signature into one .tflite file, with first weights as halves if asked.
 
     Raises NotLowered for an op that is neither builtin nor lowered, ExportError when the
     converter fails for another reason.
@@ -39,7 +39,7 @@ def convert(program: Program) -> bytes:
             program.module, folder, signatures=dict(program.functions), options=options
         )
         try:
-            return compact(_convert_folder(Path(folder)))
+            return compacted(_convert_folder(Path(folder)), in_halves=in_halves)
         except ConverterError as error:
             raise _translated(str(error)) from error
 

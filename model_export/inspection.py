@@ -8,7 +8,6 @@ import keras
 import tensorflow as tf
 
 from ..protocol.errors import ExportError, UnsupportedLayer
-from ..protocol.weights import WeightSpec
 
 STEPS_OF_FIT = ("train_step", "compute_loss")
 MIXING = (keras.layers.BatchNormalization,)
@@ -19,6 +18,10 @@ def require_exportable(model: keras.Model) -> None:
     for word, tensors in (("inputs", model.inputs), ("outputs", model.outputs)):
         for tensor in tensors:
             _require_examples(model, word, tuple(tensor.shape))
+
+
+def require_trainable(model: keras.Model) -> None:
+    """Raises ExportError for weights that cannot train, and for layers whose examples meet."""
     _require_weights(model)
     _require_independent_examples(model)
 
@@ -38,15 +41,6 @@ def require_own_training(model: keras.Model) -> None:
 def float_variables(model: keras.Model) -> list[keras.Variable]:
     """The variables that are weights; counters and random seeds are not."""
     return [variable for variable in model.variables if variable.dtype == "float32"]
-
-
-def weight_spec_of(model: keras.Model) -> WeightSpec:
-    """The layout of the flat weight vector: ``model.variables`` in order, by Keras path."""
-    variables = float_variables(model)
-    return WeightSpec.of(
-        {variable.path: tuple(variable.shape) for variable in variables},
-        frozen=frozenset(v.path for v in variables if not _trains(model, v)),
-    )
 
 
 def place_of(layer: keras.layers.Layer) -> str:
@@ -127,10 +121,6 @@ def _require_independent_examples(model: keras.Model) -> None:
                 f"{place_of(layer)} has an activity regularizer, which sums over padding too; "
                 "use a weight regularizer"
             )
-
-
-def _trains(model: keras.Model, variable: keras.Variable) -> bool:
-    return any(variable is other for other in model.trainable_variables)
 
 
 def _alone(layer: keras.layers.Layer) -> keras.Model:

@@ -15,7 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ..protocol.errors import DamagedArtifact, ExportError, FlexRequired, UninitialisedVariables
 
 IDENTIFIER = b"TFL3"
-GRAPH_BYTES, OPERATOR_BYTES = 128 * 1024, 128
+GRAPH_BYTES, OP_BYTES = 128 * 1024, 128
 MAX_WEIGHT_RATIO = 1.15
 _BUILTINS = {
     number: name for name, number in vars(schema.BuiltinOperator).items() if name[0] != "_"
@@ -39,8 +39,8 @@ class Lint:
         return tuple(sorted(self.used - self.initialised))
 
     def size_limit(self, weights_bytes: int) -> float:
-        """How large the file may be, in bytes: hardly more than weights and operators."""
-        graph_bytes = GRAPH_BYTES + OPERATOR_BYTES * sum(self.ops.values())
+        """How large a file with these operators may be, in bytes: the weights once, and the ops."""
+        graph_bytes = GRAPH_BYTES + OP_BYTES * sum(self.ops.values())
         return MAX_WEIGHT_RATIO * weights_bytes + graph_bytes
 
     def require(self, *, weights_bytes: int) -> None:

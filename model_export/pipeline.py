@@ -23,14 +23,16 @@ from .artifact import record, staged, write
 from .convert import convert, unsupported
 from .functional import functional
 from .golden import Golden
-from .inspection import require_exportable
+from .inspection import require_exportable, require_trainable
 from .lint import Lint, lint
 from .losses import KINDS
 from .lowering import NotLowered
 from .objective import LossChoice, Objective, WeightChoice, objective_of
 from .optimizers import optimizer_of
-from .reference import golden_of, weights_of
+from .reference import golden_of
+from .scope import scoped
 from .signatures import Program, Trainee, trace
+from .storage import rounded
 from .verify import verify
 from .zoo import ZOO
 
@@ -48,6 +50,8 @@ def export(
     proximal: float = 0.0,
     batch_size: int = 10,
     evaluate_batch_size: int = 100,
+    trainable: str = "full",
+    storage: str = "float32",
     name: str | None = None,
     labels: tuple[str, ...] = (),
     input_scale: InputScale = AS_IS,
@@ -61,32 +65,35 @@ def export(
     was compiled with, ``loss_weights`` included. ``optimizer`` is a name or a Keras optimizer,
     whose learning rate goes into the default plan; ``proximal`` is the mu of FedProx.
     ``batch_size`` is the static batch of ``train``, ``evaluate_batch_size`` that of ``evaluate``
-    and ``infer``; ``labels`` name the classes of the first output; ``seed`` draws the golden
-    inputs. Raises ExportError, most often UnsupportedLayer or ParityFailure.
+    and ``infer``. ``trainable`` is a preset of ``scope``, ``storage`` float32 or float16, to which
+    the first weights are then rounded; ``labels`` name the classes of the first output; ``seed``
+    draws the golden inputs. The model is left as it was. Raises ExportError, most often
+    UnsupportedLayer or ParityFailure.
     """
-    task = _task_of(model, inputs, loss, loss_weights)
-    trainee = Trainee(*task, optimizer_of(optimizer), batch_size, evaluate_batch_size, proximal)
-    plan = plan or Plan(batch_size=batch_size, learning_rate=trainee.optimizer.learning_rate)
-    name = name or str(trainee.model.name)
-    _require_settings(trainee, plan, labels)
-    _require_name(name)
-    program, tflite = _compiled(trainee)
-    found = lint(tflite)
-    found.require(weights_bytes=program.spec.size * 4)
-    manifest = msgspec.structs.replace(
-        _manifest(trainee, program, found),
-        name=name,
-        labels=labels,
-        input_scale=input_scale,
-        plan=plan,
-    )
-    checkpoint = wire.encode(Weights(program.spec, weights_of(trainee.model)))
-    golden = _golden(trainee, seed=seed).to_bytes()
-    return _proven(manifest, {MODEL: tflite, CHECKPOINT: checkpoint, GOLDEN: golden}, out)
+    known, objective = _task_of(model, inputs, loss, loss_weights)
+    with scoped(known, trainable, seed=seed) as lent, rounded(lent, storage) as stored:
+        require_trainable(lent)
+        kinds = objective, optimizer_of(optimizer)
+        trainee = Trainee(lent, *kinds, batch_size, evaluate_batch_size, proximal, stored)
+        plan = plan or Plan(batch_size=batch_size, learning_rate=trainee.optimizer.learning_rate)
+        name = name or str(model.name)
+        _require_settings(trainee, plan, labels)
+        _require_name(name)
+        manifest, files = _made(trainee, seed=seed)
+        said = {"name": name, "labels": labels, "input_scale": input_scale, "plan": plan}
+        manifest = msgspec.structs.replace(manifest, trainable=trainable, **said)
+        return _proven(manifest, files, out)
 
 
 def export_zoo(
-    name: str, *, out: Path, optimizer: str = "sgd", proximal: float = 0.0, seed: int = 0
+    name: str,
+    *,
+    out: Path,
+    optimizer: str = "sgd",
+    proximal: float = 0.0,
+    trainable: str = "full",
+    storage: str = "float32",
+    seed: int = 0,
 ) -> Artifact:
     """Exports a model of the zoo; raises ExportError when there is none of this name.
 
@@ -104,6 +111,8 @@ def export_zoo(
         loss=entry.loss(),
         optimizer=optimizer,
         proximal=proximal,
+        trainable=trainable,
+        storage=storage,
         batch_size=entry.batch_size,
         evaluate_batch_size=entry.evaluate_batch_size,
         labels=entry.labels,
@@ -152,6 +161,17 @@ def _reason(error: Exception) -> str:
     )
 
 
+def _made(trainee: Trainee, *, seed: int) -> tuple[Manifest, dict[str, bytes]]:
+    """The files, and what follows from them for the manifest."""
+    program, tflite = _compiled(trainee)
+    found = lint(tflite)
+    manifest = _manifest(trainee, program, found)
+    found.require(weights_bytes=manifest.stored_bytes)
+    checkpoint = wire.encode(Weights(program.spec, trainee.layout.vector))
+    golden = _golden(trainee, seed=seed).to_bytes()
+    return manifest, {MODEL: tflite, CHECKPOINT: checkpoint, GOLDEN: golden}
+
+
 def _manifest(trainee: Trainee, program: Program, found: Lint) -> Manifest:
     """What follows from the model itself; the rest is the caller's to say."""
     return Manifest(
@@ -162,6 +182,8 @@ def _manifest(trainee: Trainee, program: Program, found: Lint) -> Manifest:
         batch_size=trainee.batch_size,
         evaluate_batch_size=trainee.evaluate_batch_size,
         spec=program.spec.entries,
+        frozen_weights=trainee.layout.frozen_weights,
+        storage=trainee.storage,
         loss=trainee.objective.name,
         loss_weights=trainee.objective.weights,
         optimizer=trainee.optimizer.name,
@@ -227,7 +249,7 @@ def _compiled(trainee: Trainee) -> tuple[Program, bytes]:
     try:
         with quietly():
             program = trace(trainee)
-        return program, convert(program)
+        return program, convert(program, in_halves=trainee.storage == "float16")
     except NotLowered as error:
         raise unsupported(trainee.model, error) from error
     except (ValueError, TypeError) as error:

@@ -46,12 +46,6 @@ class Trained(NamedTuple):
     is_random: bool
 
 
-def weights_of(model: keras.Model) -> Vector:
-    """The model's weights now, as the flat vector of its spec."""
-    flat = [np.reshape(variable.numpy(), -1) for variable in float_variables(model)]
-    return np.concatenate(flat).astype(np.float32, copy=False)
-
-
 def golden_of(trainee: Trainee, *, seed: int) -> Golden:
     """Draws inputs from ``seed`` and lets Keras train on them; the model is left as it was.
 
@@ -181,7 +175,7 @@ def _train(trainee: Trainee, batches: list[Batch], rates: Array, seeds: Array) -
         optimizer.learning_rate = float(rate)
         tensors = tf.nest.flatten(batch.examples) + [seed] * is_random_step
         losses.append(step(*tensors).numpy())
-        weights.append(weights_of(model))
+        weights.append(trainee.layout.vector)
     return Trained(np.array(losses, np.float32), weights, is_random_step)
 
 

@@ -10,16 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from ..protocol.artifact import Signature, TensorSpec
+from ..protocol.artifact import Signature, Storage, TensorSpec
 from ..protocol.weights import WeightSpec
-from .inspection import float_variables, weight_spec_of
+from .frozen import constants, held
+from .layout import Layout
 from .losses import Loss
-from .lowering import TABLE, is_random, lowered, seeded
+from .lowering import TABLE, Lowering, is_random, lowered, seeded
 from .memory import Memory
 from .objective import Objective, Term
 from .optimizers import Optimizer
@@ -47,9 +49,10 @@ class Program:
 
 @dataclass(frozen=True)
 class Trainee:
-    """A model with all that decides how it is trained; ``proximal`` is the mu of FedProx.
+    """A model with all that decides how it is trained and stored.
 
-    A ``Loss`` is that of the only output.
+    ``loss`` is an objective for each output, or the loss of the one; ``proximal`` is the mu of
+    FedProx.
     """
 
     model: keras.Model
@@ -58,6 +61,13 @@ class Trainee:
     batch_size: int
     evaluate_batch_size: int
     proximal: float = 0.0
+    storage: Storage = "float32"
+
+    @cached_property
+    def layout(self) -> Layout:
+        """What travels and what is frozen, as the model's flags are at the first question."""
+        step = partial(self.outputs, training=True)
+        return Layout.of(self.model, step, self.batch(self.batch_size)[:1])
 
     @property
     def objective(self) -> Objective:
@@ -86,45 +96,44 @@ def trace(trainee: Trainee) -> Program:
     # Keras variables are not tf.Variables; only what a module holds itself is saved with a value.
     module.tracked = [variable.value for variable in trainee.model.variables]
     module.memory = memory.variables
-    spec = weight_spec_of(trainee.model)
+    layout = trainee.layout
+    kept = held(layout, storage=trainee.storage)
+    lower = partial(_lower, table={**TABLE, **constants(layout.frozen, besides=kept)})
     train = trainee.batch(trainee.batch_size)
     evaluate = trainee.batch(trainee.evaluate_batch_size)
     with loops_unrolled(trainee.model, trains=True):
-        functions = {
-            "train": _lower_step(_train(trainee, memory), [*train, _named("learning_rate", ())])
-        }
+        step = [*train, _named("learning_rate", ())]
+        functions = {"train": lower(_train(trainee, memory), step, takes_seed=True)}
     with loops_unrolled(trainee.model, trains=False):
-        functions["evaluate"] = _lower(_evaluate(trainee), evaluate)
-        functions["infer"] = _lower(_infer(trainee), evaluate[:1])
-    functions["get_weights"] = _lower(_get_weights(trainee.model), [])
-    functions["set_weights"] = _lower(
-        _set_weights(trainee.model, spec, memory), [_named("weights", (spec.size,))]
+        functions["evaluate"] = lower(_evaluate(trainee), evaluate)
+        functions["infer"] = lower(_infer(trainee), evaluate[:1])
+    functions["get_weights"] = lower(_get_weights(layout), [])
+    functions["set_weights"] = lower(
+        _set_weights(layout, memory, kept), [_named("weights", (layout.spec.size,))]
     )
     if memory.resettable:
-        functions["reset_optimizer"] = _lower(lambda: {"checksum": memory.reset()}, [])
-    return Program(module, functions, spec)
+        functions["reset_optimizer"] = lower(lambda: {"checksum": memory.reset()}, [])
+    return Program(module, functions, layout.spec)
 
 
-def _lower(step: Callable[..., Outputs], inputs: Sequence[Any]) -> Any:
-    """Traces a step and emits it again in ops a phone has, with each input by its name."""
-    return _emitted(lowered(_traced(step, inputs), TABLE), tf.nest.flatten(inputs))
+def _lower(
+    step: Callable[..., Outputs],
+    inputs: Sequence[Any],
+    table: Mapping[str, Lowering],
+    *,
+    takes_seed: bool = False,
+) -> Any:
+    """Traces a step and emits it again in ops a phone has, with each input by its name.
 
-
-def _lower_step(step: Callable[..., Outputs], inputs: Sequence[Any]) -> Any:
-    """As ``_lower``; a step that draws random numbers gets a seed as its last input."""
-    traced = _traced(step, inputs)
-    if is_random(traced.graph):
-        return _emitted(seeded(traced, TABLE), [*tf.nest.flatten(inputs), SEED])
-    return _emitted(lowered(traced, TABLE), tf.nest.flatten(inputs))
-
-
-def _traced(step: Callable[..., Outputs], inputs: Sequence[Any]) -> Any:
+    A seed is the last input of a step that draws random numbers and ``takes_seed``.
+    """
     with seeds_left_alone():
-        return tf.function(step, autograph=False).get_concrete_function(*inputs)
-
-
-def _emitted(emit: Callable[..., Outputs], inputs: Sequence[tf.TensorSpec]) -> Any:
-    return tf.function(emit, input_signature=inputs, autograph=False).get_concrete_function()
+        traced = tf.function(step, autograph=False).get_concrete_function(*inputs)
+    emit, flat = lowered, tf.nest.flatten(inputs)
+    if takes_seed and is_random(traced.graph):
+        emit, flat = seeded, [*flat, SEED]
+    emitted = tf.function(emit(traced, table), input_signature=flat, autograph=False)
+    return emitted.get_concrete_function()
 
 
 def _train(trainee: Trainee, memory: Memory) -> Callable[..., Outputs]:
@@ -175,24 +184,28 @@ def _infer(trainee: Trainee) -> Callable[..., Outputs]:
     return infer
 
 
-def _get_weights(model: keras.Model) -> Callable[[], Outputs]:
+def _get_weights(layout: Layout) -> Callable[[], Outputs]:
     def get_weights() -> Outputs:
-        flat = [tf.reshape(variable.value, [-1]) for variable in float_variables(model)]
+        flat = [tf.reshape(variable.value, [-1]) for variable in layout.travelling]
         return {"weights": tf.concat(flat, 0)}
 
     return get_weights
 
 
 def _set_weights(
-    model: keras.Model, spec: WeightSpec, memory: Memory
+    layout: Layout, memory: Memory, kept: Sequence[keras.Variable]
 ) -> Callable[[tf.Tensor], Outputs]:
+    first = [(variable, variable.numpy()) for variable in kept]
+
     def set_weights(weights: tf.Tensor) -> Outputs:
         """The sum is there because the converter drops a function that returns nothing."""
-        for variable, entry in zip(float_variables(model), spec.entries, strict=True):
+        for variable, entry in zip(layout.travelling, layout.spec.entries, strict=True):
             part = weights[entry.offset : entry.offset + entry.size]
             value = tf.reshape(part, entry.shape)
             variable.value.assign(value)
             memory.receive(variable.path, value)
+        for variable, value in first:
+            variable.value.assign(value)
         return {"checksum": tf.reduce_sum(weights)}
 
     return set_weights

@@ -76,12 +76,12 @@ def verify(folder: Path) -> Verification:
 
 
 def _lint_checks(artifact: Artifact, found: Lint) -> Iterator[Check]:
-    weights_bytes = artifact.manifest.weight_spec.size * 4
     yield Check("ops no phone has", len(found.custom_ops), failure=FlexRequired)
     yield Check(
         "variables without a first value", len(found.uninitialised), failure=UninitialisedVariables
     )
-    yield Check("model size, bytes", found.model_bytes, found.size_limit(weights_bytes))
+    limit = found.size_limit(artifact.manifest.stored_bytes)
+    yield Check("model size, bytes", found.model_bytes, limit)
     yield Check(
         "ops the manifest miscounts", len(found.ops.items() ^ artifact.manifest.ops.items())
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 
@@ -23,6 +23,9 @@ MANIFEST = "manifest.json"
 MODEL = "model.tflite"
 CHECKPOINT = "checkpoint.safetensors"
 GOLDEN = "golden.safetensors"
+# How a model file may hold its first weights, and what one of them then takes.
+Storage: TypeAlias = Literal["float32", "float16"]
+STORED_BYTES: dict[Storage, int] = {"float32": 4, "float16": 2}
 
 
 class TensorSpec(Record, frozen=True, kw_only=True):
@@ -68,8 +71,10 @@ class Manifest(Record, frozen=True, kw_only=True):
     and ``infer``. ``ops`` counts the operators of the model by name; ``flex_ops`` is always empty.
     ``loss`` is ``output:loss`` separated by commas for a model with several outputs, and
     ``loss_weights`` says how much each counts when they do not count alike.
-    ``proximal`` is the mu of FedProx that ``train`` works with, 0 for none. ``measured`` holds
-    figures taken at export on the exporting machine, by name with its unit.
+    ``proximal`` is the mu of FedProx that ``train`` works with, 0 for none. ``trainable`` is the
+    preset that chose what trains; ``frozen_weights`` counts those that do not travel. ``storage``
+    is how the model holds first values. ``measured`` holds figures taken at export on the
+    exporting machine, by name with its unit.
     """
 
     schema_version: Annotated[int, msgspec.Meta(ge=1, le=SCHEMA_VERSION)] = SCHEMA_VERSION
@@ -84,6 +89,9 @@ class Manifest(Record, frozen=True, kw_only=True):
     loss_weights: dict[str, float] = {}
     optimizer: str
     proximal: float = 0.0
+    trainable: str = "full"
+    frozen_weights: Count = 0
+    storage: Storage = "float32"
     input_scale: InputScale = InputScale()
     labels: tuple[str, ...] = ()
     plan: Plan = Plan()
@@ -96,6 +104,11 @@ class Manifest(Record, frozen=True, kw_only=True):
     @property
     def weight_spec(self) -> WeightSpec:
         return WeightSpec(self.spec)
+
+    @property
+    def stored_bytes(self) -> int:
+        """What all float weights take in the model, each stored once."""
+        return (self.weight_spec.size + self.frozen_weights) * STORED_BYTES[self.storage]
 
 
 @dataclass(frozen=True)

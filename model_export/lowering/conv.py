@@ -16,6 +16,15 @@ from .windows import CHANNELS, Windows, gather, scatter, windows_of
 
 
 def conv2d(op: tf.Operation, image: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    if kernel.op.type == "Const":
+        return tf.raw_ops.Conv2D(
+            input=image,
+            filter=kernel,
+            **{
+                name: op.get_attr(name)
+                for name in ("strides", "padding", "explicit_paddings", "dilations")
+            },
+        )
     output = op.outputs[0].shape
     windows, groups = _windows(op, image.shape, output, kernel.shape)
     product = tf.matmul(_cells(image, windows, groups), _split(kernel, groups))

@@ -128,10 +128,9 @@ def _taken(image: tf.Tensor, axis: Axis, side: int, fill: float) -> list[tf.Tens
 def _scatter_axis(parts: Sequence[tf.Tensor], axis: Axis, side: int) -> tf.Tensor:
     """Adds parts one dilation apart; ``stride`` neighbours never overlap, so they interleave."""
     length = max(axis.length, axis.before + axis.size)
-    parts = list(parts) + [tf.zeros_like(parts[0])] * (-len(parts) % axis.stride)
     shifted = []
     for first in range(0, len(parts), axis.stride):
-        group = _interleaved(parts[first : first + axis.stride], side)
+        group = _interleaved(parts[first : first + axis.stride], axis.stride, side)
         start = first * axis.dilation
         shifted.append(_pad(group, side, start, length - start - group.shape[side], 0.0))
     return _cut(reduce(tf.add, shifted), side, axis.before, axis.size)
@@ -149,15 +148,23 @@ def _phases(image: tf.Tensor, count: int, side: int) -> list[tf.Tensor]:
     return [tf.reshape(part, shape) for part in tf.split(flat, count, axis=2)]
 
 
-def _interleaved(parts: Sequence[tf.Tensor], side: int) -> tf.Tensor:
-    """Zips equal images along a side: the first cell of each, then the second of each …"""
-    if len(parts) == 1:
+def _interleaved(parts: Sequence[tf.Tensor], count: int, side: int) -> tf.Tensor:
+    """Zips equal images along a side: the first cell of each, then the second of each …
+
+    Where there are fewer than ``count``, zeros stand for the others; padded, for the converter
+    would store zeros that are joined.
+    """
+    if count == 1:
         return parts[0]
     batch, height, width, channels = parts[0].shape
+    missing = count - len(parts)
     if side == COLUMNS:
-        return tf.reshape(_joined(parts), (batch, height, width * len(parts), channels))
-    flat = [tf.reshape(part, (batch, height, width * channels)) for part in parts]
-    return tf.reshape(tf.concat(flat, axis=2), (batch, height * len(parts), width, channels))
+        joined = _pad(_joined(parts), CHANNELS, 0, missing * channels, 0.0)
+        return tf.reshape(joined, (batch, height, width * count, channels))
+    shape = (batch, height, 1, width * channels)
+    joined = _joined([tf.reshape(part, shape) for part in parts])
+    joined = _pad(joined, CHANNELS, 0, missing * width * channels, 0.0)
+    return tf.reshape(joined, (batch, height * count, width, channels))
 
 
 def _pad(image: tf.Tensor, side: int, before: int, after: int, fill: float) -> tf.Tensor:

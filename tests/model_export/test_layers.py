@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 from pocketfed.model_export.convert import convert
-from pocketfed.model_export.inspection import float_variables, require_exportable
+from pocketfed.model_export.inspection import require_exportable, require_trainable
 from pocketfed.model_export.lint import lint
 from pocketfed.model_export.losses import KINDS, loss_of
 from pocketfed.model_export.optimizers import optimizer_of
@@ -47,21 +47,17 @@ RANDOM = [
 ]
 
 
-def exported(model: keras.Model, loss: keras.losses.Loss) -> Runtime:
+def exported(model: keras.Model, loss: keras.losses.Loss) -> tuple[Runtime, Trainee]:
     """What the export makes of a model, up to the signatures that are called here."""
     require_exportable(model)
+    require_trainable(model)
     trainee = Trainee(model, loss_of(loss), optimizer_of("sgd"), BATCH, BATCH)
     with quietly():
         program = trace(trainee)
     functions = {name: program.functions[name] for name in ("train", "infer", "get_weights")}
     tflite = convert(replace(program, functions=functions))
-    lint(tflite).require(weights_bytes=program.spec.size * 4)
-    return Runtime(tflite)
-
-
-def flat(model: keras.Model) -> np.ndarray:
-    arrays = [np.reshape(variable.numpy(), -1) for variable in float_variables(model)]
-    return np.concatenate(arrays)
+    lint(tflite).require(weights_bytes=4 * sum(int(np.prod(v.shape)) for v in model.variables))
+    return Runtime(tflite), trainee
 
 
 def draw_inputs(model: keras.Model, rng: np.random.Generator) -> np.ndarray:
@@ -79,7 +75,7 @@ def draw_labels(loss: keras.losses.Loss, shape: tuple[int, ...], rng: np.random.
 
 def require_parity(model: keras.Model, loss: keras.losses.Loss) -> None:
     """Ten batches, every other one with an example of padding; then an inference."""
-    runtime, rng = exported(model, loss), np.random.default_rng(7)
+    (runtime, trainee), rng = exported(model, loss), np.random.default_rng(7)
     model.compile(optimizer=keras.optimizers.SGD(RATE), loss=loss, run_eagerly=True)
     inputs = {}
     for step in range(STEPS):
@@ -92,7 +88,7 @@ def require_parity(model: keras.Model, loss: keras.losses.Loss) -> None:
             expected = model.train_on_batch(x[:real], y[:real])
         np.testing.assert_allclose(runtime.train(inputs), expected, rtol=2e-5, atol=2e-6)
         if step in (0, STEPS - 1):
-            np.testing.assert_allclose(runtime.weights, flat(model), rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(runtime.weights, trainee.layout.vector, rtol=1e-5, atol=1e-6)
     outputs = runtime.call("infer", {"x": inputs["x"]})["outputs"]
     np.testing.assert_allclose(outputs, model(inputs["x"], training=False), rtol=1e-4, atol=1e-5)
     require_padding_does_nothing(runtime, inputs)

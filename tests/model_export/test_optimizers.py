@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from pocketfed.model_export import export, export_zoo, verify
+from pocketfed.model_export.compact import compacted
 from pocketfed.model_export.convert import convert
 from pocketfed.model_export.losses import loss_of
 from pocketfed.model_export.memory import Memory
@@ -28,7 +29,8 @@ Batch = dict[str, np.ndarray]
 
 
 def flat(model: keras.Model) -> np.ndarray:
-    return np.concatenate([variable.numpy().reshape(-1) for variable in model.variables])
+    """What travels of a model without batch normalization: the weights that train."""
+    return np.concatenate([v.numpy().reshape(-1) for v in model.trainable_variables])
 
 
 def dense() -> keras.Model:
@@ -249,6 +251,10 @@ def test_a_rewritten_file_holds_its_constants_at_aligned_places(adam: Artifact) 
     stored = [table.Vector(table.Offset(4)) for table in tables if table.Offset(4)]
     assert len(stored) > 5
     assert {place % 16 for place in stored} == {0}
+
+
+def test_a_compacted_file_cannot_be_compacted_further(adam: Artifact) -> None:
+    assert compacted(adam.model) == adam.model
 
 
 @pytest.fixture(scope="module")

@@ -122,7 +122,6 @@ def test_a_frozen_one_keeps_its_statistics(tmp_path: Path) -> None:
     )
     runtime = Runtime(artifact.model)
     runtime.train(batch(real=4))
-    after, first = (moving(artifact, v) for v in (runtime.weights, artifact.checkpoint.vector))
-    for name in ("moving_mean", "moving_variance", "gamma", "beta"):
-        np.testing.assert_array_equal(after[name], first[name])
+    assert moving(artifact, artifact.checkpoint.vector) == {}
+    assert artifact.manifest.frozen_weights == 4 * 5
     assert not np.array_equal(runtime.weights, artifact.checkpoint.vector)

@@ -19,7 +19,8 @@ BATCH, STEPS = 4, 10
 
 
 def flat(model: keras.Model) -> np.ndarray:
-    return np.concatenate([variable.numpy().reshape(-1) for variable in model.variables])
+    """What travels of a model without batch normalization: the weights that train."""
+    return np.concatenate([v.numpy().reshape(-1) for v in model.trainable_variables])
 
 
 def sequential(shape: tuple[int, ...], *parts: keras.layers.Layer) -> keras.Model:

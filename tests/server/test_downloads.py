@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from pocketfed import cli
 from pocketfed.protocol import wire
 
 
@@ -90,3 +91,14 @@ def test_a_relative_data_folder_serves_downloads_too(server, tmp_path, monkeypat
         assert len(other.admin.download(summary.checkpoint)) == summary.checkpoint.bytes
     finally:
         other.stop()
+
+
+def test_the_command_task_checkpoint_writes_the_newest_weights(
+    server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    newest = server.create_task().checkpoint
+    monkeypatch.setattr("pocketfed.cli.flags.admin_of", lambda _: server.admin)
+    out = tmp_path / "newest.safetensors"
+    assert cli.main(["pocketfed", "task", "checkpoint", "task", f"--out={out}"]) == 0
+    assert wire.sha256(out.read_bytes()) == newest.sha256
+    assert "checkpoint 0 of task" in capsys.readouterr().out

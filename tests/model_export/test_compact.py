@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
-from pocketfed.model_export.flat import compact
+from pocketfed.model_export.compact import compacted as compact
 from pocketfed.model_export.lint import lint
 from pocketfed.runtime import Runtime, quietly
 

@@ -1,0 +1,66 @@
+"""The commands about models: export, verify, and the way back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..protocol.artifact import MODEL
+from .flags import Values
+from .parsing import UsageError, exactly, required
+from .tables import show_verification
+
+
+def export(words: list[str], values: Values) -> None:
+    from .. import model_export
+
+    (model,) = exactly(words, "MODEL")
+    out = Path(required(values, "out"))
+    if model.endswith(".keras"):
+        artifact = model_export.export(
+            model_export.load(Path(model)),
+            out=out,
+            loss=values.loss,
+            optimizer=values.optimizer,
+            proximal=values.proximal,
+            trainable=values.trainable,
+            storage=values.storage,
+            batch_size=values.batch_size,
+            evaluate_batch_size=values.evaluate_batch_size,
+        )
+    else:
+        artifact = model_export.export_zoo(
+            model,
+            out=out,
+            optimizer=values.optimizer,
+            proximal=values.proximal,
+            trainable=values.trainable,
+            storage=values.storage,
+            seed=values.seed,
+        )
+    manifest = artifact.manifest
+    size, frozen = manifest.files[MODEL].bytes, manifest.frozen_weights
+    weights = f"{manifest.weight_spec.size:,} weights" + (f" and {frozen:,} frozen" * (frozen > 0))
+    print(f"{out}: {manifest.name}, {weights}, {size:,} bytes")
+
+
+def restore(words: list[str], values: Values) -> None:
+    from .. import model_export
+
+    (name,) = exactly(words, "MODEL")
+    checkpoint, out = (Path(required(values, flag)) for flag in ("checkpoint", "out"))
+    if out.suffix != ".keras":
+        raise UsageError(f"got --out={out}, expected a name that ends in .keras")
+    zoo = model_export.ZOO
+    model = zoo[name].build(values.seed) if name in zoo else model_export.load(Path(name))
+    model_export.restore(model, checkpoint.read_bytes())
+    model.save(out)
+    print(f"{out}: {model.name} with the weights of {checkpoint}")
+
+
+def verify(words: list[str], values: Values) -> None:
+    from .. import model_export
+
+    (folder,) = exactly(words, "DIR")
+    verification = model_export.verify(Path(folder))
+    show_verification(verification)
+    verification.require()
