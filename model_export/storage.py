@@ -20,11 +20,12 @@ def rounded(model: keras.Model, storage: str) -> Iterator[Storage]:
 
     Raises ExportError for an unknown ``storage``, and for a weight that it cannot hold.
     """
-    chosen = next((known for known in STORED_BYTES if known == storage), None)
+    chosen: Storage | None = next((known for known in STORED_BYTES if known == storage), None)
     if chosen is None:
         raise ExportError(f"got storage={storage!r}, expected one of {', '.join(STORED_BYTES)}")
-    kept = [(variable, variable.numpy()) for variable in float_variables(model)]
-    halves = [(v, _half(v.path, value)) for v, value in kept] if chosen == "float16" else []
+    narrowed = float_variables(model) if chosen == "float16" else []
+    kept = [(variable, variable.numpy()) for variable in narrowed]
+    halves = [(variable, _half(variable.path, value)) for variable, value in kept]
     try:
         for variable, value in halves:
             variable.assign(value)

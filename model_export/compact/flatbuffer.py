@@ -112,8 +112,8 @@ class _Builder(flatbuffers.Builder):  # type: ignore[misc]  # flatbuffers has no
         self._holds_offsets = True
         super().PrependUOffsetTRelative(off)
 
-    def EndVector(self) -> int:  # noqa: N802
-        place = int(super().EndVector())
+    def EndVector(self, numElems: int | None = None) -> int:  # noqa: N802, N803
+        place = int(super().EndVector(numElems))
         if self._holds_offsets:
             return place
         end = len(self.Bytes) - self._start

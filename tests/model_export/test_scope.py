@@ -47,9 +47,11 @@ def attentive() -> keras.Model:
     return keras.Model(tokens, layers.Dense(3)(layers.GlobalAveragePooling1D()(x)), name="reader")
 
 
-def exported(model: keras.Model, out: Path, **options: str) -> Artifact:
+def exported(model: keras.Model, out: Path, *, trainable: str) -> Artifact:
     """An export compares ten steps with Keras, so having an artifact is having parity."""
-    return export(model, out=out, loss=LOSS, batch_size=4, evaluate_batch_size=4, **options)
+    return export(
+        model, out=out, loss=LOSS, batch_size=4, evaluate_batch_size=4, trainable=trainable
+    )
 
 
 def trained(model: keras.Model, preset: str) -> set[str]:

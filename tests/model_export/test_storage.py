@@ -104,8 +104,14 @@ def test_what_travels_is_not_rounded(halved: Artifact) -> None:
 def test_a_head_in_halves_equals_keras(tmp_path: Path) -> None:
     model = convolutional()
     before = [variable.numpy() for variable in model.variables]
-    options = {"loss": "mean_squared_error", "batch_size": 4, "trainable": "head"}
-    export(model, out=tmp_path / "a", storage="float16", **options)
+    export(
+        model,
+        out=tmp_path / "a",
+        loss="mean_squared_error",
+        batch_size=4,
+        trainable="head",
+        storage="float16",
+    )
     for variable, value in zip(model.variables, before, strict=True):
         np.testing.assert_array_equal(variable.numpy(), value)
 
