@@ -37,13 +37,13 @@ class Port:
 
 
 def inputs_of(model: keras.Model) -> tuple[Port, ...]:
-    """The inputs in Keras's order: by key in a dict, else by name, or place if they have none."""
+    """The inputs in Keras's order: by path where there is a dict, else by name or place."""
     names = [None if _NUMBERED.match(tensor.name) else tensor.name for tensor in model.inputs]
     return _ports(model.inputs, _structure(model, "input"), names)
 
 
 def outputs_of(model: keras.Model) -> tuple[Port, ...]:
-    """The outputs in Keras's order: by key in a dict, else by ``model.output_names``."""
+    """The outputs in Keras's order: by path if there is a dict, else by ``model.output_names``."""
     names = getattr(model, "output_names", [None] * len(model.outputs))
     return _ports(model.outputs, _structure(model, "output"), list(names))
 
@@ -65,8 +65,9 @@ def _structure(model: keras.Model, side: str) -> Any:
 
 def _ports(tensors: list[Any], structure: Any, names: list[str | None]) -> tuple[Port, ...]:
     paths = [path for path, _ in keras.tree.flatten_with_path(structure)]
-    named = [_named(*pair) for pair in zip(paths, names, strict=True)]
-    chosen = [name or str(place) for place, name in enumerate(named)]
+    if any(isinstance(key, str) for path in paths for key in path):
+        names = ["_".join(str(key) for key in path) for path in paths]
+    chosen = [name or str(place) for place, name in enumerate(names)]
     safe = [_NO_LETTER.sub("_", name) for name in chosen]
     if len(set(safe)) < len(safe):
         chosen = safe = [str(place) for place in range(len(tensors))]
@@ -75,8 +76,3 @@ def _ports(tensors: list[Any], structure: Any, names: list[str | None]) -> tuple
         Port(name, suffix, tuple(tensor.shape[1:]), tf.as_dtype(tensor.dtype))
         for name, suffix, tensor in zip(chosen, suffixes, tensors, strict=True)
     )
-
-
-def _named(path: tuple[str | int, ...], name: str | None) -> str | None:
-    has_key = any(isinstance(key, str) for key in path)
-    return "_".join(str(key) for key in path) if has_key else name

@@ -17,8 +17,10 @@ import keras
 import tensorflow as tf
 
 from ..protocol.artifact import Signature, Storage, TensorSpec
+from ..protocol.errors import UnsupportedLayer
 from ..protocol.weights import WeightSpec
 from .frozen import constants, held
+from .inspection import place_of
 from .layout import Layout
 from .losses import Loss
 from .lowering import TABLE, Lowering, is_random, lowered, seeded
@@ -213,6 +215,12 @@ def _set_weights(
 
 def _penalty(model: keras.Model, weight: tf.Tensor) -> tf.Tensor | float:
     """Regularizers, as Keras adds them; nothing for a batch that is padding only."""
+    for layer in model._flatten_layers():
+        if layer._get_own_losses():
+            raise UnsupportedLayer(
+                f"{place_of(layer)} calls add_loss, and what it adds sums over padding too; make "
+                "it an output with a loss of its own"
+            )
     if not model.losses:
         return 0.0
     return tf.add_n(model.losses) * tf.cast(tf.reduce_sum(weight) > 0, tf.float32)

@@ -274,6 +274,7 @@ REFUSED = (
     ("Conv3D", "its filter gradient has no lowering", "Conv2D over images"),
     ("SpectralNormalization", "it branches", "a weight constraint such as UnitNorm"),
     ("activity regularizers", "they sum over padding too", "a weight regularizer"),
+    ("`add_loss`", "what it adds sums over padding too", "an output with a loss of its own"),
     ("BatchNormalization in a wrapper", "padding would change the step", "it outside the wrapper"),
     ("a `train_step` or `compute_loss` of one's own", "only layers and losses are read", "a loss"),
     ("a loss with `reduction='sum'`", "a step takes the mean", "a higher learning rate"),

@@ -125,8 +125,9 @@ def test_names_that_become_the_same_identifier_are_numbered() -> None:
 
 def test_a_nested_structure_is_named_by_its_path() -> None:
     x = keras.Input((2,))
-    model = keras.Model(x, {"head": {"up": layers.Dense(1)(x), "down": [layers.Dense(1)(x)]}})
-    assert [port.name for port in outputs_of(model)] == ["head_down_0", "head_up"]
+    one = layers.Dense(1)
+    model = keras.Model(x, [{"up": one(x), "down": [layers.Dense(1)(x)]}, layers.Dense(1)(x)])
+    assert [port.name for port in outputs_of(model)] == ["0_down_0", "0_up", "1"]
 
 
 def test_signatures_and_labels_follow_the_order_of_the_outputs(tmp_path: Path) -> None:

@@ -144,6 +144,17 @@ def test_a_call_of_several_arguments_is_refused(tmp_path: Path) -> None:
     assert "\n" not in sentence
 
 
+class Penalized(layers.Layer):
+    def call(self, inputs):
+        self.add_loss(keras.ops.mean(inputs**2))
+        return inputs
+
+
+def test_a_loss_that_a_layer_adds_is_refused(tmp_path: Path) -> None:
+    sentence = try_export(sequential((3,), layers.Dense(2), Penalized(name="fat")), tmp_path)
+    assert sentence.startswith("UnsupportedLayer: small/fat (Penalized) calls add_loss")
+
+
 def test_a_train_step_of_its_own_is_refused(tmp_path: Path) -> None:
     assert "Adversarial has a train_step of its own" in try_export(Adversarial(), tmp_path)
 
