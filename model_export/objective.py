@@ -80,7 +80,7 @@ class Objective:
             "loss_sum": tf.add_n(loss_sums),
             "correct_sum": correct[0][1],
             "weight_sum": tf.reduce_sum(weight),
-            **{name: tf.identity(value) for name, value in correct if name != "correct_sum"},
+            **dict(correct),
         }
 
     def keras_loss(self, labels: Sequence[tf.Tensor], outputs: Sequence[tf.Tensor]) -> tf.Tensor:
