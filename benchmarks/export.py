@@ -1,29 +1,37 @@
-"""How long a training step takes on the phones' runtime, beside the same step in TensorFlow.
+"""What an export costs, and how long a training step takes beside the same one in TensorFlow.
 
-One thread, batches of ten, both in this process and taken in turn, so that a slow moment of the
-machine meets both. TensorFlow's step is a tf.function called from Python on the same Keras model.
-The ratio is that of the medians.
+Steps: one thread, batches of ten, both in this process and taken in turn, so that a slow moment of
+the machine meets both. TensorFlow's step is a tf.function called from Python on the same Keras
+model; the ratio is that of the medians. Conversions (from a Keras model to a .tflite): each in a
+process of its own, whose peak of resident memory is that of tracing and converting.
 """
 
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import multiprocessing
+import resource
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
 
 import numpy as np
 from absl import app, flags
-from pocketfed.model_export import ZOO, export_zoo
-from pocketfed.protocol.artifact import Artifact
+from pocketfed.model_export import ZOO, export_zoo, zoo_model
+from pocketfed.model_export.golden import Golden
+from pocketfed.protocol.artifact import GOLDEN, MODEL, Artifact
 from pocketfed.runtime import Runtime
 from results import Result, show
 
 QUICK = flags.DEFINE_bool("quick", False, "fewer samples: ends within a minute")
 JSON = flags.DEFINE_string("json", None, "file for the results, a list of records")
+
+
+QUICK_MODELS = ("mnist_2nn", "mnist_cnn")
 
 
 def main(_: list[str]) -> None:
@@ -33,21 +41,50 @@ def main(_: list[str]) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
     results: list[Result] = []
     with tempfile.TemporaryDirectory() as folder:
-        for name in ZOO:
+        for name in QUICK_MODELS if QUICK.value else ZOO:
+            results += conversion(name)
             artifact = export_zoo(name, out=Path(folder) / name)
-            results += compare(name, artifact, samples=20 if QUICK.value else 100)
+            results += compare(name, artifact, samples=20 if QUICK.value else 60)
     show(results, JSON.value)
+
+
+def conversion(name: str) -> list[Result]:
+    """Seconds and memory from the Keras model to a .tflite that is not proven yet."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=spawn) as child:
+        seconds, peak_mib = child.submit(converted, name).result()
+    return [
+        Result(f"{name}: conversion", seconds, "s", 1),
+        Result(f"{name}: peak RSS of the conversion", peak_mib, "MiB", 1),
+    ]
+
+
+def converted(name: str) -> tuple[float, float]:
+    from pocketfed.model_export.convert import convert
+    from pocketfed.model_export.losses import loss_of
+    from pocketfed.model_export.optimizers import optimizer_of
+    from pocketfed.model_export.signatures import Trainee, trace
+    from pocketfed.runtime import quietly
+
+    entry = ZOO[name]
+    sizes = entry.batch_size, entry.evaluate_batch_size
+    with quietly():
+        trainee = Trainee(zoo_model(name), loss_of(entry.loss()), optimizer_of("sgd"), *sizes)
+        began = time.perf_counter()
+        convert(trace(trainee))
+    seconds = time.perf_counter() - began
+    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def compare(name: str, artifact: Artifact, *, samples: int) -> list[Result]:
     """Milliseconds of both, and how many times longer the phones' runtime takes."""
-    inputs = batch_of(artifact)
+    inputs = Golden.from_bytes(artifact.bytes_of(GOLDEN)).step(0)
     runtime = Runtime(artifact.model)
     phone, reference = in_turn(
         lambda: runtime.train(inputs), tensorflow_step(name, inputs), samples=samples
     )
     ratio = median(phone) / median(reference)
-    size = artifact.manifest.files["model.tflite"].bytes
+    size = artifact.manifest.files[MODEL].bytes
     weights = 4 * artifact.manifest.weight_spec.size
     return [
         Result(f"{name}: LiteRT step", median(phone), "ms", samples),
@@ -57,25 +94,11 @@ def compare(name: str, artifact: Artifact, *, samples: int) -> list[Result]:
     ]
 
 
-def batch_of(artifact: Artifact) -> dict[str, np.ndarray]:
-    """One full random batch, as ``train`` takes it."""
-    rng = np.random.default_rng(0)
-    specs = {spec.name: spec for spec in artifact.manifest.signatures["train"].inputs}
-    count = artifact.manifest.batch_size
-    return {
-        "x": rng.random(specs["x"].shape, np.float32),
-        "y": rng.integers(0, len(artifact.manifest.labels), count).astype(np.int32),
-        "weight": np.ones(count, np.float32),
-        "learning_rate": np.array(0.01, np.float32),
-    }
-
-
 def tensorflow_step(name: str, inputs: dict[str, np.ndarray]) -> Callable[[], object]:
     """The same SGD step as a tf.function, called from Python."""
     import tensorflow as tf
 
-    entry = ZOO[name]
-    model, loss = entry.build(0), entry.loss()
+    model, loss = zoo_model(name), ZOO[name].loss()
     variables = [variable.value for variable in model.trainable_variables]
     x, y = tf.constant(inputs["x"]), tf.constant(inputs["y"])
     rate = tf.constant(inputs["learning_rate"])

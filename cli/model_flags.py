@@ -11,14 +11,15 @@ from .flags import Values
 def restore(values: Values) -> None:
     flags.DEFINE_string("checkpoint", None, "file that `task checkpoint` wrote", flag_values=values)
     flags.DEFINE_string("out", None, "the .keras file to write", flag_values=values)
-    flags.DEFINE_integer("seed", 0, "seed of a zoo model's weights", flag_values=values)
+    _zoo(values)
 
 
 def export(values: Values) -> None:
     flags.DEFINE_string(
         "loss",
         None,
-        "Keras loss for a .keras file, on probabilities; by default the one it was compiled with",
+        "Keras loss for every output of a .keras file, on probabilities; "
+        "by default what it was compiled with",
         flag_values=values,
     )
     flags.DEFINE_string(
@@ -57,4 +58,14 @@ def export(values: Values) -> None:
         lower_bound=1,
         flag_values=values,
     )
+    _zoo(values)
+
+
+def _zoo(values: Values) -> None:
     flags.DEFINE_integer("seed", 0, "seed of a zoo model's weights", flag_values=values)
+    flags.DEFINE_integer(
+        "vocabulary",
+        None,
+        "tokens of a zoo model's language; by default 90 characters or 10,000 words",
+        flag_values=values,
+    )

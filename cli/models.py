@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ..protocol.artifact import MODEL
 from .flags import Values
@@ -35,6 +36,7 @@ def export(words: list[str], values: Values) -> None:
             proximal=values.proximal,
             trainable=values.trainable,
             storage=values.storage,
+            vocabulary=values.vocabulary,
             seed=values.seed,
         )
     manifest = artifact.manifest
@@ -50,11 +52,18 @@ def restore(words: list[str], values: Values) -> None:
     checkpoint, out = (Path(required(values, flag)) for flag in ("checkpoint", "out"))
     if out.suffix != ".keras":
         raise UsageError(f"got --out={out}, expected a name that ends in .keras")
-    zoo = model_export.ZOO
-    model = zoo[name].build(values.seed) if name in zoo else model_export.load(Path(name))
+    model = _keras_model(name, values)
     model_export.restore(model, checkpoint.read_bytes())
     model.save(out)
     print(f"{out}: {model.name} with the weights of {checkpoint}")
+
+
+def _keras_model(name: str, values: Values) -> Any:
+    from .. import model_export
+
+    if name.endswith(".keras"):
+        return model_export.load(Path(name))
+    return model_export.zoo_model(name, seed=values.seed, vocabulary=values.vocabulary)
 
 
 def verify(words: list[str], values: Values) -> None:

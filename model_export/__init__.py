@@ -2,8 +2,8 @@
 
 ::
 
-    from pocketfed.model_export import ZOO, export
-    artifact = export(ZOO["mnist_2nn"].build(seed=0), out=Path("build/mnist_2nn"), loss=...)
+    from pocketfed.model_export import export, zoo_model
+    artifact = export(zoo_model("mnist_2nn"), out=Path("build/mnist_2nn"), loss=...)
 
 ``verify`` needs no TensorFlow; everything else imports it at first use.
 """
@@ -21,7 +21,7 @@ from .verify import Check, Verification, verify
 if TYPE_CHECKING:
     from .pipeline import export, export_zoo, load
     from .restoring import restore
-    from .zoo import ZOO, ZooModel
+    from .zoo import ZOO, ZooModel, zoo_model
 
 _NEEDS_TENSORFLOW = {
     "ZOO": "zoo",
@@ -30,6 +30,7 @@ _NEEDS_TENSORFLOW = {
     "export_zoo": "pipeline",
     "load": "pipeline",
     "restore": "restoring",
+    "zoo_model": "zoo",
 }
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -43,6 +44,7 @@ __all__ = [
     "load",
     "restore",
     "verify",
+    "zoo_model",
 ]
 
 

@@ -6,6 +6,7 @@ only the examples of weight 1.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -15,10 +16,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from ..protocol.errors import DamagedArtifact
-from ..protocol.weights import Vector
+from ..protocol.weights import Vector, WeightEntry
 
 STEPS = 10
-MAPPINGS = frozenset({"x", "y", "evaluate_x", "evaluate_y", "evaluate_sums", "outputs"})
+MAPPINGS = frozenset({"x", "y", "evaluate_x", "evaluate_y", "evaluate_sums", "outputs", "slack"})
+OPTIONAL = frozenset({"slack"})
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
 
@@ -31,6 +33,8 @@ class Golden:
     ``seed`` goes in too; it is empty if the steps draw no random numbers.
     ``evaluate_*`` and ``outputs`` belong to the weights after step 10. What a signature may take
     or give several of is a mapping by the signature's names; the file calls it ``role/name``.
+    ``slack`` says by role how much further than its tolerance a runtime may be from what Keras
+    found, for weights by variable; it is empty where Keras's own results do not hang on rounding.
     """
 
     x: Arrays
@@ -46,6 +50,7 @@ class Golden:
     evaluate_weight: Array
     evaluate_sums: Arrays
     outputs: Arrays
+    slack: Arrays
 
     def to_bytes(self) -> bytes:
         """Encodes as one safetensors file."""
@@ -77,6 +82,11 @@ class Golden:
             "learning_rate": self.learning_rate[index],
         }
 
+    def slack_of(self, role: str, spec: Sequence[WeightEntry]) -> Array:
+        """The slack of weights, by element of the flat vector."""
+        by_variable = self.slack.get(role, np.zeros(len(spec), np.float32))
+        return np.repeat(by_variable, [entry.size for entry in spec])
+
     @property
     def is_random(self) -> bool:
         """Whether the steps draw random numbers."""
@@ -94,6 +104,6 @@ def _role(arrays: Arrays, role: str) -> Any:
         return arrays[role]
     start = f"{role}/"
     found = {key.removeprefix(start): arrays[key] for key in arrays if key.startswith(start)}
-    if not found:
+    if not found and role not in OPTIONAL:
         raise KeyError(role)
     return found

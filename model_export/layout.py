@@ -60,6 +60,12 @@ class Layout:
         flat = [np.reshape(variable.numpy(), -1) for variable in self.travelling]
         return np.concatenate(flat).astype(np.float32, copy=False)
 
+    def assign(self, vector: Vector) -> None:
+        """Sets the weights from the flat vector of ``spec``."""
+        for variable, entry in zip(self.travelling, self.spec.entries, strict=True):
+            part = vector[entry.offset : entry.offset + entry.size]
+            variable.assign(part.reshape(entry.shape))
+
     @property
     def frozen_weights(self) -> int:
         """Number of float32 elements that do not travel."""

@@ -21,6 +21,7 @@ from ..protocol.weights import Weights
 from ..runtime import quietly
 from .artifact import record, staged, write
 from .convert import convert, unsupported
+from .drawing import golden_of
 from .functional import functional
 from .golden import Golden
 from .inspection import require_exportable, require_trainable
@@ -29,14 +30,11 @@ from .losses import KINDS
 from .lowering import NotLowered
 from .objective import LossChoice, Objective, WeightChoice, objective_of
 from .optimizers import optimizer_of
-from .reference import golden_of
 from .scope import scoped
 from .signatures import Program, Trainee, trace
 from .storage import rounded
 from .verify import verify
-from .zoo import ZOO
-
-AS_IS = InputScale()
+from .zoo import AS_IS, ZOO, zoo_model
 
 
 def export(
@@ -93,20 +91,21 @@ def export_zoo(
     proximal: float = 0.0,
     trainable: str = "full",
     storage: str = "float32",
+    vocabulary: int | None = None,
     seed: int = 0,
 ) -> Artifact:
     """Exports a model of the zoo; raises ExportError when there is none of this name.
 
-    Another optimizer than ``sgd`` brings its own learning rate into the plan.
+    Another optimizer than ``sgd`` brings its own learning rate into the plan; ``vocabulary`` is
+    the number of tokens of a language model, by default the paper's.
     """
-    if name not in ZOO:
-        raise ExportError(f"the zoo has no {name!r}, only {', '.join(ZOO)}; a file ends in .keras")
+    model = zoo_model(name, seed=seed, vocabulary=vocabulary)
     entry, plan = ZOO[name], ZOO[name].plan
     if optimizer != "sgd":
         rate = optimizer_of(optimizer).learning_rate
         plan = msgspec.structs.replace(plan, learning_rate=rate)
     return export(
-        entry.build(seed),
+        model,
         out=out,
         loss=entry.loss(),
         optimizer=optimizer,

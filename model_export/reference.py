@@ -1,10 +1,9 @@
-"""What Keras makes of the golden inputs: its layers, loss and optimizer, run by TensorFlow."""
+"""What Keras itself makes of golden inputs: its layers, loss and optimizer, run by TensorFlow."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, NamedTuple
 
 import keras
@@ -12,14 +11,13 @@ import numpy as np
 import tensorflow as tf
 
 from ..protocol.weights import Vector
-from .golden import STEPS, Array, Arrays, Golden
+from .golden import Array, Arrays
 from .inspection import float_variables
 from .lowering import VERBATIM, is_random, seeded
 from .ports import outputs_of
 from .randomness import SEED, seeds_left_alone
 from .signatures import Trainee
 
-DRAWS, PROBES = 20, 2
 # Rounding in a sum of a thousand terms moves it about as much as this moves its terms.
 NUDGE, SMALLEST = 2.0**-20, 1e-3
 
@@ -38,145 +36,105 @@ class Batch(NamedTuple):
         return tuple(x[real] for x in self.x.values()), tuple(y[real] for y in self.y.values())
 
 
-class Trained(NamedTuple):
-    """Losses before and weights after each step; whether the steps draw random numbers."""
+class Step(NamedTuple):
+    """One training step: its batch, its learning rate, and a seed for whatever it draws."""
 
-    losses: Array
-    weights: list[Vector]
-    is_random: bool
+    batch: Batch
+    learning_rate: float
+    seed: int
 
 
-def golden_of(trainee: Trainee, *, seed: int) -> Golden:
-    """Draws inputs from ``seed`` and lets Keras train on them; the model is left as it was.
+class Reference:
+    """Keras's own training of a model, which is left as it was after each call.
 
-    Inputs on which Keras does not agree with itself (``is_steady``) are drawn again, up to
-    ``DRAWS`` times; the last draw is taken as it is, and the gate has the last word.
+    A ``nudge`` moves every weight by a few units in its last place first, up or down: what that
+    changes, the rounding of a runtime may change too.
     """
-    golden = _drawn(trainee, np.random.default_rng((seed, 0)))
-    for draw in range(1, DRAWS):
-        if is_steady(trainee, golden):
-            break
-        golden = _drawn(trainee, np.random.default_rng((seed, draw)))
-    return golden
 
+    def __init__(self, trainee: Trainee) -> None:
+        self._trainee = trainee
+        self._optimizer = trainee.optimizer.reference()
+        self._optimizer.build(trainee.model.trainable_variables)
+        self._unused = [variable.numpy() for variable in self._optimizer.variables]
+        self._received = [tf.Variable(v.value) for v in trainee.model.trainable_variables]
+        self._step, self.is_random = _traced(self._one_step, trainee.batch(None)[:2])
 
-def is_steady(trainee: Trainee, golden: Golden) -> bool:
-    """Whether the steps end in the same weights when all weights begin a few last bits off.
+    def trained(
+        self, steps: Sequence[Step], *, nudge: np.random.Generator | None = None
+    ) -> tuple[Array, list[Vector]]:
+        """The loss before each step, and the weights after it."""
+        losses, weights = [], []
+        with self._lent(nudge) as model:
+            self._forget(model)
+            for batch, rate, seed in steps:
+                self._optimizer.learning_rate = float(rate)
+                tensors = tf.nest.flatten(batch.examples) + [seed] * self.is_random
+                losses.append(self._step(*tensors).numpy())
+                weights.append(self._trainee.layout.vector)
+        return np.array(losses, np.float32), weights
 
-    Where two cells of a pooling window nearly tie, or a unit is nearly zero before its ReLU, the
-    rounding of a runtime decides where the gradient goes. Such inputs tell nothing about it.
-    """
-    batches = [_batch_of(golden, step) for step in range(STEPS)]
-    tolerances = trainee.optimizer.rule.tolerances
-    limit = (tolerances.atol + tolerances.rtol * np.abs(golden.weights_after_10)) / 2
-    for probe in range(PROBES):
-        with _restored(trainee.model):
-            _nudge(trainee.model, np.random.default_rng(probe))
-            after = _train(trainee, batches, golden.learning_rate, golden.seed).weights
-        if (np.abs(after[-1] - golden.weights_after_10) > limit).any():
-            return False
-    return True
+    def evaluated(
+        self, batch: Batch, weights: Vector, *, nudge: np.random.Generator | None = None
+    ) -> tuple[Arrays, Arrays]:
+        """What ``evaluate`` sums, of the real examples alone, and the outputs of ``infer``."""
+        with self._lent(nudge, weights) as model:
+            x, y = batch.examples
+            outputs, count = self._trainee.outputs(x, training=False), len(x[0])
+            sums = self._trainee.objective.sums(y, outputs, tf.ones(count))
+            sums["loss_sum"] = self._trainee.objective.keras_loss(y, outputs) * count
+            found = self._trainee.outputs(tuple(batch.x.values()), training=False)
+            names = [f"outputs{port.suffix}" for port in outputs_of(model)]
+        return (
+            {name: value.numpy() for name, value in sums.items()},
+            {name: value.numpy() for name, value in zip(names, found, strict=True)},
+        )
 
+    def _one_step(self, x: tuple[tf.Tensor, ...], y: tuple[tf.Tensor, ...]) -> tf.Tensor:
+        model = self._trainee.model
+        with tf.GradientTape() as tape:
+            mean = self._trainee.objective.keras_loss(y, self._trainee.outputs(x, training=True))
+            loss = tf.add_n([mean, *model.losses, *self._proximal_term()])
+        gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
+        self._optimizer.apply(gradients, model.trainable_variables)
+        return loss
 
-def _batch_of(golden: Golden, step: int) -> Batch:
-    x, y = ({name: side[step] for name, side in part.items()} for part in (golden.x, golden.y))
-    return Batch(x, y, golden.weight[step])
+    def _proximal_term(self) -> list[tf.Tensor]:
+        if not self._trainee.proximal:
+            return []
+        pairs = zip(self._trainee.model.trainable_variables, self._received, strict=True)
+        distance = sum(tf.reduce_sum((variable.value - start) ** 2) for variable, start in pairs)
+        return [0.5 * self._trainee.proximal * distance]
+
+    def _forget(self, model: keras.Model) -> None:
+        """Begins again: no slots, and the weights of now are those received."""
+        for variable, value in zip(self._optimizer.variables, self._unused, strict=True):
+            variable.assign(value)
+        for start, variable in zip(self._received, model.trainable_variables, strict=True):
+            start.assign(variable.value)
+
+    @contextmanager
+    def _lent(
+        self, nudge: np.random.Generator | None, weights: Vector | None = None
+    ) -> Iterator[keras.Model]:
+        """The model with other weights; those it had come back."""
+        model = self._trainee.model
+        kept = [variable.numpy() for variable in model.variables]
+        try:
+            if weights is not None:
+                self._trainee.layout.assign(weights)
+            if nudge is not None:
+                _nudge(model, nudge)
+            yield model
+        finally:
+            for variable, array in zip(model.variables, kept, strict=True):
+                variable.assign(array)
 
 
 def _nudge(model: keras.Model, rng: np.random.Generator) -> None:
-    """Moves every weight by a few units in its last place, up or down."""
     for variable in float_variables(model):
         value = variable.numpy()
         size = NUDGE * np.maximum(np.abs(value), SMALLEST)
         variable.assign(value + rng.choice([-1.0, 1.0], value.shape) * size)
-
-
-def _drawn(trainee: Trainee, rng: np.random.Generator) -> Golden:
-    size = trainee.batch_size
-    batches = [_batch(trainee, size, _examples(step, size), rng) for step in range(STEPS)]
-    rates = np.resize(np.array(trainee.optimizer.rule.golden_rates, np.float32), STEPS)
-    size = trainee.evaluate_batch_size
-    batch = _batch(trainee, size, max(1, size - 1), rng)
-    seeds = rng.integers(-(2**31), 2**31, STEPS).astype(np.int32)
-    with _restored(trainee.model):
-        trained = _train(trainee, batches, rates, seeds)
-        sums = _evaluate(trainee, batch)
-        outputs = trainee.outputs(tuple(batch.x.values()), training=False)
-    return Golden(
-        x=_stacked([batch.x for batch in batches]),
-        y=_stacked([batch.y for batch in batches]),
-        weight=np.stack([batch.weight for batch in batches]),
-        learning_rate=rates,
-        seed=seeds if trained.is_random else seeds[:0],
-        loss=trained.losses,
-        weights_after_1=trained.weights[0],
-        weights_after_10=trained.weights[-1],
-        evaluate_x=batch.x,
-        evaluate_y=batch.y,
-        evaluate_weight=batch.weight,
-        evaluate_sums=sums,
-        outputs={
-            f"outputs{port.suffix}": value.numpy()
-            for port, value in zip(outputs_of(trainee.model), outputs, strict=True)
-        },
-    )
-
-
-def _examples(step: int, size: int) -> int:
-    """Real examples of a golden batch: every third is padded, the last one to a single example."""
-    if step == STEPS - 1:
-        return 1
-    return max(1, size - step) if step % 3 == 2 else size
-
-
-def _batch(trainee: Trainee, size: int, real: int, rng: np.random.Generator) -> Batch:
-    x, y, weight = trainee.batch(size)
-    inputs = {spec.name: _inputs(trainee.model, spec, rng) for spec in x}
-    labels = {
-        spec.name: _labels(term.loss.name, spec, term.output.shape[-1] or 1, rng)
-        for spec, term in zip(y, trainee.objective.terms, strict=True)
-    }
-    return Batch(inputs, labels, (np.arange(size) < real).astype(weight.dtype.as_numpy_dtype))
-
-
-def _stacked(steps: list[Arrays]) -> Arrays:
-    return {name: np.stack([step[name] for step in steps]) for name in steps[0]}
-
-
-def _inputs(model: keras.Model, spec: tf.TensorSpec, rng: np.random.Generator) -> Array:
-    if spec.dtype.is_floating:
-        return rng.random(tuple(spec.shape), dtype=np.float32)
-    layers = model._flatten_layers()
-    sizes = [layer.input_dim for layer in layers if isinstance(layer, keras.layers.Embedding)]
-    tokens: Array = rng.integers(0, min(sizes, default=2), tuple(spec.shape))
-    return tokens.astype(spec.dtype.as_numpy_dtype)
-
-
-def _labels(loss: str, spec: tf.TensorSpec, classes: int, rng: np.random.Generator) -> Array:
-    shape = tuple(spec.shape)
-    if loss == "sparse_categorical_crossentropy":
-        return rng.integers(0, classes, shape).astype(np.int32)
-    if loss == "categorical_crossentropy":
-        one_hot: Array = np.eye(classes, dtype=np.float32)[rng.integers(0, classes, shape[:-1])]
-        return one_hot
-    if loss == "binary_crossentropy":
-        return rng.integers(0, 2, shape).astype(np.float32)
-    return rng.normal(size=shape).astype(np.float32)
-
-
-def _train(trainee: Trainee, batches: list[Batch], rates: Array, seeds: Array) -> Trained:
-    model, losses, weights = trainee.model, [], []
-    optimizer = trainee.optimizer.reference()
-    optimizer.build(model.trainable_variables)
-    received = [tf.constant(variable.numpy()) for variable in model.trainable_variables]
-    whole = partial(_step, trainee, optimizer, received)
-    step, is_random_step = _traced(whole, trainee.batch(None)[:2])
-    for batch, rate, seed in zip(batches, rates, np.resize(seeds, STEPS), strict=True):
-        optimizer.learning_rate = float(rate)
-        tensors = tf.nest.flatten(batch.examples) + [seed] * is_random_step
-        losses.append(step(*tensors).numpy())
-        weights.append(trainee.layout.vector)
-    return Trained(np.array(losses, np.float32), weights, is_random_step)
 
 
 def _traced(step: Callable[..., tf.Tensor], inputs: list[Any]) -> tuple[Any, bool]:
@@ -196,44 +154,3 @@ def _traced(step: Callable[..., tf.Tensor], inputs: list[Any]) -> tuple[Any, boo
         return function, False
     numbered = seeded(traced, VERBATIM)
     return tf.function(numbered, input_signature=[*flat, SEED], autograph=False), True
-
-
-def _step(
-    trainee: Trainee,
-    optimizer: keras.optimizers.Optimizer,
-    received: list[tf.Tensor],
-    x: tuple[tf.Tensor, ...],
-    y: tuple[tf.Tensor, ...],
-) -> tf.Tensor:
-    model = trainee.model
-    with tf.GradientTape() as tape:
-        mean = trainee.objective.keras_loss(y, trainee.outputs(x, training=True))
-        loss = tf.add_n([mean, *model.losses, *_proximal_term(trainee, received)])
-    gradients = tape.gradient(loss, [v.value for v in model.trainable_variables])
-    optimizer.apply(gradients, model.trainable_variables)
-    return loss
-
-
-def _proximal_term(trainee: Trainee, received: list[tf.Tensor]) -> list[tf.Tensor]:
-    pairs = zip(trainee.model.trainable_variables, received, strict=True)
-    distance = sum(tf.reduce_sum((variable.value - start) ** 2) for variable, start in pairs)
-    return [0.5 * trainee.proximal * distance] if trainee.proximal else []
-
-
-def _evaluate(trainee: Trainee, batch: Batch) -> Arrays:
-    """What ``evaluate`` sums, of the real examples alone; the loss is Keras's."""
-    x, y = batch.examples
-    outputs, count = trainee.outputs(x, training=False), len(x[0])
-    sums = trainee.objective.sums(y, outputs, tf.ones(count))
-    sums["loss_sum"] = trainee.objective.keras_loss(y, outputs) * count
-    return {name: value.numpy() for name, value in sums.items()}
-
-
-@contextmanager
-def _restored(model: keras.Model) -> Iterator[None]:
-    kept = [variable.numpy() for variable in model.variables]
-    try:
-        yield
-    finally:
-        for variable, array in zip(model.variables, kept, strict=True):
-            variable.assign(array)

@@ -20,7 +20,7 @@ from .lint import Lint, lint
 from .measure import measure
 
 THREADS = (2, 4)
-LOSS_ATOL = 1e-5
+LOSS_ATOL, NO_SLACK = 1e-5, np.zeros(())
 # A layer that drops little of a small batch often drops the same.
 MOST_SEEDS = 1000
 
@@ -122,17 +122,26 @@ def _parity_checks(artifact: Artifact, golden: Golden) -> Iterator[Check]:
     runtime = Runtime(artifact.model)
     runtime.weights = artifact.checkpoint.vector
     losses = [runtime.train(golden.step(0))]
-    yield _parity("weights after 1 step", runtime.weights, golden.weights_after_1, tolerances)
+    slack = golden.slack_of("weights_after_1", artifact.manifest.spec)
+    yield _parity(
+        "weights after 1 step", runtime.weights, golden.weights_after_1, tolerances, slack
+    )
     losses += [runtime.train(golden.step(index)) for index in range(1, STEPS)]
-    yield _parity("weights after 10 steps", runtime.weights, golden.weights_after_10, tolerances)
-    yield _parity("losses of 10 steps", np.array(losses), golden.loss, tight)
+    slack = golden.slack_of("weights_after_10", artifact.manifest.spec)
+    yield _parity(
+        "weights after 10 steps", runtime.weights, golden.weights_after_10, tolerances, slack
+    )
+    loss_slack = golden.slack.get("loss", NO_SLACK)
+    yield _parity("losses of 10 steps", np.array(losses), golden.loss, tight, loss_slack)
     runtime.weights = golden.weights_after_10
     sums = runtime.call("evaluate", golden.evaluation)
     for name, wanted in golden.evaluate_sums.items():
-        yield _parity(f"{name} of an evaluation", sums[name], wanted, tight)
+        slack = golden.slack.get(name, NO_SLACK)
+        yield _parity(f"{name} of an evaluation", sums[name], wanted, tight, slack)
     outputs = runtime.call("infer", golden.evaluate_x)
     for name, wanted in golden.outputs.items():
-        yield _parity(f"{name} of an inference", outputs[name], wanted, tight)
+        slack = golden.slack.get(name, NO_SLACK)
+        yield _parity(f"{name} of an inference", outputs[name], wanted, tight, slack)
 
 
 def _sharing_checks(artifact: Artifact, golden: Golden) -> Iterator[Check]:
@@ -248,11 +257,11 @@ def _weights_after(runtime: Runtime, steps: list[dict[str, Array]]) -> Array:
     return runtime.weights
 
 
-def _parity(name: str, got: Array, wanted: Array, tolerances: Tolerances) -> Check:
+def _parity(name: str, got: Array, wanted: Array, tolerances: Tolerances, slack: Array) -> Check:
     """The element furthest beyond its tolerance, with the tolerance of that element."""
     wanted = np.asarray(wanted, np.float64).reshape(-1)
     errors = np.abs(np.asarray(got, np.float64).reshape(-1) - wanted)
-    limits = tolerances.atol + tolerances.rtol * np.abs(wanted)
+    limits = tolerances.atol + tolerances.rtol * np.abs(wanted) + slack
     worst = int(np.argmax(np.nan_to_num(errors / limits, nan=np.inf)))
     return Check(name, float(errors[worst]), float(limits[worst]), ParityFailure)
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from pocketfed.model_export import export, load, verify
 from pocketfed.model_export.artifact import staged
+from pocketfed.model_export.drawing import golden_of
 from pocketfed.model_export.golden import Golden
 from pocketfed.model_export.losses import loss_of
 from pocketfed.model_export.optimizers import optimizer_of
-from pocketfed.model_export.reference import golden_of
 from pocketfed.model_export.signatures import Trainee
 from pocketfed.protocol.artifact import CHECKPOINT, GOLDEN, MANIFEST, MODEL, Artifact
 from pocketfed.protocol.errors import DamagedArtifact, ExportError, ParityFailure

@@ -11,11 +11,11 @@ import keras
 import numpy as np
 import pytest
 from pocketfed.model_export.convert import convert
+from pocketfed.model_export.drawing import golden_of
 from pocketfed.model_export.inspection import require_exportable, require_trainable
 from pocketfed.model_export.lint import lint
 from pocketfed.model_export.losses import KINDS, loss_of
 from pocketfed.model_export.optimizers import optimizer_of
-from pocketfed.model_export.reference import golden_of
 from pocketfed.model_export.signatures import Trainee, trace
 from pocketfed.runtime import Runtime, quietly
 
@@ -114,8 +114,7 @@ def test_a_random_layer_trains_on_the_phone_as_in_keras_with_the_same_numbers(ca
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     with quietly():
         model = case.build()
-        runtime = exported(model, loss)
-        trainee = Trainee(model, loss_of(loss), optimizer_of("sgd"), BATCH, BATCH)
+        runtime, trainee = exported(model, loss)
         golden = golden_of(trainee, seed=0)
     losses = [runtime.train(golden.step(step)) for step in range(STEPS)]
     np.testing.assert_allclose(losses, golden.loss, rtol=2e-5, atol=2e-6)

@@ -14,7 +14,6 @@ from pocketfed.model_export.functional import functional
 from pocketfed.model_export.inspection import require_exportable
 from pocketfed.model_export.objective import objective_of
 from pocketfed.model_export.optimizers import optimizer_of
-from pocketfed.model_export.reference import weights_of
 from pocketfed.model_export.signatures import Program, Trainee, trace
 from pocketfed.protocol.artifact import TensorSpec
 from pocketfed.runtime import Runtime, quietly
@@ -175,15 +174,16 @@ CASES = [
 ]
 
 
-def exported(model: keras.Model, options: dict[str, Any]) -> tuple[keras.Model, Program, Runtime]:
+def exported(model: keras.Model, options: dict[str, Any]) -> tuple[Trainee, Program, Runtime]:
     known = functional(model)
     require_exportable(known)
     objective = objective_of(known, *(options.get(key) for key in ("loss", "loss_weights")))
+    trainee = Trainee(known, objective, optimizer_of("sgd"), BATCH, BATCH)
     with quietly():
-        program = trace(Trainee(known, objective, optimizer_of("sgd"), BATCH, BATCH))
+        program = trace(trainee)
     names = ("train", "infer", "get_weights", "evaluate", "set_weights")
     functions = {name: program.functions[name] for name in names}
-    return known, program, Runtime(convert(replace(program, functions=functions)))
+    return trainee, program, Runtime(convert(replace(program, functions=functions)))
 
 
 def drawn(spec: TensorSpec, rng: np.random.Generator) -> np.ndarray:
@@ -204,7 +204,8 @@ def test_a_model_of_this_shape_trains_on_the_phone_as_keras_fits_it(
 ) -> None:
     keras.utils.set_random_seed(3)
     model, options = build()
-    known, program, runtime = exported(model, options)
+    trainee, program, runtime = exported(model, options)
+    known = trainee.model
     takes = {
         side: known.inputs[0] if isinstance(known, keras.Sequential) else getattr(known, side)
         for side in ("input", "output")
@@ -222,7 +223,7 @@ def test_a_model_of_this_shape_trains_on_the_phone_as_keras_fits_it(
         )
         expected = np.ravel(model.train_on_batch(x, y))[0]
         np.testing.assert_allclose(runtime.train(batch), expected, rtol=2e-5, atol=2e-6)
-    np.testing.assert_allclose(runtime.weights, weights_of(known), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(runtime.weights, trainee.layout.vector, rtol=1e-5, atol=1e-6)
     require_evaluation_of_keras(model, runtime, batch, takes)
     assert runtime.train({**batch, "weight": np.zeros(BATCH, np.float32)}) == 0.0
 

@@ -11,7 +11,6 @@ import pytest
 from pocketfed.model_export import export, load, verify
 from pocketfed.model_export.functional import functional
 from pocketfed.model_export.golden import Golden
-from pocketfed.model_export.inspection import weight_spec_of
 from pocketfed.model_export.objective import objective_of
 from pocketfed.model_export.ports import inputs_of, outputs_of
 from pocketfed.protocol.artifact import GOLDEN, Artifact
@@ -237,7 +236,7 @@ def test_a_saved_class_that_is_not_imported_is_named(tmp_path: Path) -> None:
 def test_inputs_can_be_given_for_a_model_that_was_never_called() -> None:
     known = functional(Mine(), keras.Input((6,), dtype="int32", name="tokens"))
     assert [(port.name, port.shape) for port in inputs_of(known)] == [("tokens", (6,))]
-    assert weight_spec_of(known).size == 5 * 3 + 16 + 16 + 15
+    assert known.count_params() == 5 * 3 + 16 + 16 + 15
 
 
 def test_inputs_close_the_open_sides_of_a_model() -> None:

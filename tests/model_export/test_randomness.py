@@ -11,12 +11,12 @@ import pytest
 import tensorflow as tf
 from pocketfed.model_export import export, verify
 from pocketfed.model_export.convert import convert
+from pocketfed.model_export.drawing import golden_of
 from pocketfed.model_export.golden import STEPS, Golden
 from pocketfed.model_export.lint import lint
 from pocketfed.model_export.losses import loss_of
 from pocketfed.model_export.lowering import generator
 from pocketfed.model_export.optimizers import optimizer_of
-from pocketfed.model_export.reference import golden_of
 from pocketfed.model_export.signatures import Program, Trainee, trace
 from pocketfed.protocol.artifact import GOLDEN, Artifact
 from pocketfed.protocol.errors import ExportError

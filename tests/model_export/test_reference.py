@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
-from pocketfed.model_export import reference
+from pocketfed.model_export import drawing
+from pocketfed.model_export.golden import Golden
 from pocketfed.model_export.losses import loss_of
 from pocketfed.model_export.optimizers import optimizer_of
+from pocketfed.model_export.reference import Reference
 from pocketfed.model_export.signatures import Trainee
 
 layers = keras.layers
@@ -23,31 +27,68 @@ def undecided() -> keras.Model:
     return keras.Sequential([keras.Input((6,)), hidden, layers.Dense(3, name="out")], name="torn")
 
 
+def draw(trainee: Trainee, *, number: int = 0) -> tuple[Reference, drawing.Drawn]:
+    reference = Reference(trainee)
+    return reference, drawing.draw(trainee, reference, seed=0, number=number)
+
+
 def test_an_ordinary_model_is_steady(dense_model: keras.Model) -> None:
     trainee = trainee_of(dense_model)
-    golden = reference.golden_of(trainee, seed=0)
-    assert reference.is_steady(trainee, golden)
+    assert drawing.is_steady(trainee, *draw(trainee))
 
 
 def test_inputs_that_hang_on_the_last_bit_are_not_steady() -> None:
     trainee = trainee_of(undecided())
-    assert not reference.is_steady(trainee, reference.golden_of(trainee, seed=0))
+    assert not drawing.is_steady(trainee, *draw(trainee))
 
 
-def test_unsteady_inputs_are_drawn_again(
+def test_a_steady_model_has_no_slack(dense_model: keras.Model) -> None:
+    assert drawing.golden_of(trainee_of(dense_model), seed=0).slack == {}
+
+
+def test_a_model_that_rounding_decides_altogether_gets_no_slack() -> None:
+    assert drawing.golden_of(trainee_of(undecided()), seed=0).slack == {}
+
+
+def test_unsteady_inputs_are_drawn_again_and_get_slack_at_last(
     dense_model: keras.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trainee = trainee_of(dense_model)
-    ordinary = reference.golden_of(trainee, seed=0)
-    verdicts = iter([False, False, True])
-    monkeypatch.setattr(reference, "is_steady", lambda *_: next(verdicts))
-    third = reference.golden_of(trainee, seed=0)
-    assert not np.array_equal(third.x["x"], ordinary.x["x"])
-    assert next(verdicts, None) is None
+    trainee, steps = trainee_of(dense_model), []
+    monkeypatch.setattr(
+        drawing, "is_steady", lambda _, __, drawn: steps.append(drawn.steps[0]) or False
+    )
+    golden = drawing.golden_of(trainee, seed=0)
+    assert len({step.batch.x["x"].tobytes() for step in steps}) == len(steps) == drawing.DRAWS
+    rates = [step.learning_rate for step in steps]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[0] > 1000 * rates[-1] == 1000 * golden.learning_rate[0]
+    assert golden.slack["weights_after_10"].shape == (len(trainee.layout.spec.entries),)
+    assert (golden.slack["weights_after_10"] > 0).all()
+    assert (golden.slack["weights_after_10"] < 1e-4).all()
+    assert set(golden.slack) >= {"weights_after_1", "loss", "loss_sum", "outputs"}
+
+
+def test_a_second_run_begins_where_the_first_did(dense_model: keras.Model) -> None:
+    trainee = Trainee(dense_model, loss_of("mse"), optimizer_of("adam"), 4, 5, proximal=0.1)
+    reference, drawn = draw(trainee)
+    losses, weights = reference.trained(drawn.steps)
+    np.testing.assert_array_equal(losses, drawn.losses)
+    np.testing.assert_array_equal(weights[-1], drawn.weights[-1])
+
+
+def test_slack_is_written_and_read(dense_model: keras.Model) -> None:
+    golden = drawing.golden_of(trainee_of(dense_model), seed=0)
+    slack = {"loss": np.float32([0.5]), "weights_after_1": np.arange(4, dtype=np.float32)}
+    read = Golden.from_bytes(replace(golden, slack=slack).to_bytes())
+    assert read.slack.keys() == slack.keys()
+    spec = trainee_of(dense_model).layout.spec.entries
+    by_element = read.slack_of("weights_after_1", spec)
+    assert by_element.tolist() == [0.0] * 30 + [1.0] * 5 + [2.0] * 15 + [3.0] * 3
+    assert not read.slack_of("weights_after_10", spec).any()
 
 
 def test_the_model_is_left_as_it_was(dense_model: keras.Model) -> None:
     trainee = trainee_of(dense_model)
     before = trainee.layout.vector
-    reference.golden_of(trainee, seed=0)
+    drawing.golden_of(trainee, seed=0)
     np.testing.assert_array_equal(trainee.layout.vector, before)
