@@ -8,7 +8,7 @@ from typing import Any
 from ..protocol.artifact import MODEL
 from .flags import Values
 from .parsing import UsageError, exactly, required
-from .tables import show_verification
+from .tables import show_cost, show_verification
 
 
 def export(words: list[str], values: Values) -> None:
@@ -43,6 +43,7 @@ def export(words: list[str], values: Values) -> None:
     size, frozen = manifest.files[MODEL].bytes, manifest.frozen_weights
     weights = f"{manifest.weight_spec.size:,} weights" + (f" and {frozen:,} frozen" * (frozen > 0))
     print(f"{out}: {manifest.name}, {weights}, {size:,} bytes")
+    show_cost(manifest.ops, manifest.measured)
 
 
 def restore(words: list[str], values: Values) -> None:

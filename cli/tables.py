@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -13,19 +14,41 @@ if TYPE_CHECKING:
     from ..model_export import Verification
 
 WIDE = 120  # columns, where nobody looks at a terminal
+KINDS_SHOWN = 5
+_FIGURES = (
+    ("train_ms_per_step", "train step, Interpreter", "ms"),
+    ("compiled_train_ms_per_step", "train step, CompiledModel", "ms"),
+    ("evaluate_ms_per_batch", "evaluate batch", "ms"),
+    ("peak_rss_mib", "peak memory", "MiB over base"),
+)
 _NUMBERS = ("assigned", "accepted", "late", "dropped", "failed")
 
 
 def show_verification(verification: Verification, console: Console | None = None) -> None:
-    """One line a check, then what was measured."""
+    """One line a check, under the runtime it was made on, then what was measured."""
     console = console or _console()
     table = _table("check", "measured", "limit", "")
+    runtime = ""
     for check in verification.checks:
+        if check.runtime != runtime:
+            runtime = check.runtime
+            table.add_row(f"[bold]on LiteRT's {runtime}[/]")
         verdict = "[green]ok[/]" if check.passed else "[red]failed[/]"
         table.add_row(check.name, f"{check.measured:.6g}", f"{check.limit:.6g}", verdict)
     console.print(table)
-    for name, value in verification.measured.items():
-        console.print(f" {name}: {value:,.6g}", highlight=False)
+    console.print()
+    show_cost(verification.ops, verification.measured, console)
+
+
+def show_cost(
+    ops: Mapping[str, int], measured: Mapping[str, float], console: Console | None = None
+) -> None:
+    """What a model is made of and costs, in as many lines as are known."""
+    table = _table("cost", "")
+    table.add_row("operators", _most_frequent(ops))
+    for label, figure in _figures(measured):
+        table.add_row(label, figure)
+    (console or _console()).print(table, highlight=False)
 
 
 def show_tasks(tasks: TaskList, console: Console | None = None) -> None:
@@ -69,6 +92,25 @@ def show_history(history: TaskHistory, console: Console | None = None) -> None:
     for round_ in history.rounds:
         if round_.reason:
             console.print(f"{_label(round_)} was {round_.phase}: {round_.reason}", highlight=False)
+
+
+def _most_frequent(ops: Mapping[str, int]) -> str:
+    ordered = sorted(ops.items(), key=lambda item: (-item[1], item[0]))
+    kinds = ", ".join(f"{name}×{count:,}" for name, count in ordered[:KINDS_SHOWN])
+    rest = ", …" if len(ordered) > KINDS_SHOWN else ""
+    return f"{sum(ops.values()):,}: {kinds}{rest}"
+
+
+def _figures(measured: Mapping[str, float]) -> Iterator[tuple[str, str]]:
+    """Label and text of each figure that is there, with its unit."""
+    model, weights = measured.get("model_bytes"), measured.get("weights_bytes")
+    if model is not None:
+        ratio = f", {model / weights:.2f} times the weights" if weights else ""
+        yield "model", f"{model:,.0f} bytes{ratio}"
+    for name, label, unit in _FIGURES:
+        if name in measured:
+            value = measured[name]
+            yield label, f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
 
 
 def _table(*headers: str) -> Table:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..protocol.errors import ExportError
 from ..runtime import quietly
-from .verify import Check, Verification, verify
+from .check import Check
+from .verify import Verification, verify
 
 if TYPE_CHECKING:
     from .pipeline import export, export_zoo, load

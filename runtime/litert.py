@@ -1,26 +1,21 @@
-"""An artifact's model in a LiteRT interpreter."""
+"""An artifact's model in a LiteRT interpreter, the runtime that every phone has."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from ..protocol.errors import DamagedArtifact
-from ..protocol.weights import Vector
+from .model import Array, Model
 from .quiet import quietly
 
-Array = npt.NDArray[Any]
-RESET = "reset_optimizer"
 
+class Runtime(Model):
+    """One interpreter."""
 
-class Runtime:
-    """One interpreter with its own copy of the weights, which start at the model's initial ones.
-
-    Belongs to one thread at a time. Raises DamagedArtifact for a model it cannot open or run.
-    """
+    name = "Interpreter"
 
     def __init__(self, model: bytes, *, num_threads: int = 1) -> None:
         from ai_edge_litert.interpreter import Interpreter
@@ -33,12 +28,10 @@ class Runtime:
             raise DamagedArtifact(f"the runtime cannot open the model: {error}") from error
 
     def signatures(self) -> dict[str, dict[str, list[str]]]:
-        """Names of inputs and outputs by signature."""
         found: dict[str, dict[str, list[str]]] = self._interpreter.get_signature_list()
         return found
 
     def call(self, signature: str, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, Array]:
-        """Runs one signature; the outputs are the caller's own."""
         try:
             if signature in self._runners:
                 return dict(self._runners[signature](**inputs))
@@ -48,20 +41,3 @@ class Runtime:
                 return dict(runner(**inputs))
         except (RuntimeError, ValueError) as error:
             raise DamagedArtifact(f"{signature} cannot run: {error}") from error
-
-    def train(self, inputs: Mapping[str, npt.ArrayLike]) -> float:
-        """One step; the loss before it."""
-        return float(self.call("train", inputs)["loss"])
-
-    def reset_optimizer(self) -> None:
-        """Forgets what earlier steps left behind, if the model's optimizer remembers anything."""
-        if RESET in self.signatures():
-            self.call(RESET, {})
-
-    @property
-    def weights(self) -> Vector:
-        return np.array(self.call("get_weights", {})["weights"])
-
-    @weights.setter
-    def weights(self, vector: Vector) -> None:
-        self.call("set_weights", {"weights": vector})

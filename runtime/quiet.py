@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
@@ -31,6 +32,21 @@ def quietly() -> Iterator[None]:
             sys.stderr.flush()
             os.dup2(kept, STDERR)
             os.close(kept)
+
+
+def silence_the_exit() -> None:
+    """Swallows what is written to the error stream after Python's own last words.
+
+    For C++ that takes itself down when the process ends; tracebacks are printed before.
+    """
+    atexit.register(_mute)
+
+
+def _mute() -> None:
+    sys.stderr.flush()
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, STDERR)
+    os.close(sink)
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ Each step takes the parsed model and changes it in place; none changes what a si
 
 from __future__ import annotations
 
-from . import halves, sharing, turning, zeros
+from . import halves, outputs, sharing, turning, zeros
 from .flatbuffer import packed, parsed
 
 __all__ = ["compacted"]
@@ -14,9 +14,12 @@ __all__ = ["compacted"]
 def compacted(model: bytes, *, in_halves: bool = False) -> bytes:
     """Stores no zeros, what is equal or turned round only once, and no inner names.
 
+    Every output becomes a tensor of its own.
+
     ``in_halves`` also stores each constant that float16 holds to the bit as float16.
     """
     root = parsed(model)
+    outputs.separate(root)
     zeros.fill(root)
     turning.turn(root)
     if in_halves:

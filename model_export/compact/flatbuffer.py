@@ -10,6 +10,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 IDENTIFIER = b"TFL3"
 BUFFER_ALIGNMENT = 16
+# The schema wants the first buffer to hold nothing.
+EMPTY = 0
 
 
 def parsed(model: bytes) -> Any:

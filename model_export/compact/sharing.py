@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-EMPTY = 0
+from .flatbuffer import EMPTY
 
 
 def share(root: Any) -> None:

@@ -1,9 +1,10 @@
-"""What an operator sees fits a terminal of 80 columns, whole words only."""
+"""What a person sees fits a terminal of 80 columns, whole words only."""
 
 import io
 
 import msgspec
-from pocketfed.cli.tables import show_history, show_tasks
+from pocketfed.cli.tables import show_cost, show_history, show_tasks, show_verification
+from pocketfed.model_export import Check, Verification
 from pocketfed.protocol.admin import (
     CheckpointSummary,
     RoundPhase,
@@ -83,3 +84,64 @@ def test_a_server_without_tasks_says_so() -> None:
     shown = io.StringIO()
     show_tasks(TaskList(tasks=()), console(shown))
     assert shown.getvalue() == "there are no tasks\n"
+
+
+OPS = {
+    "ADD": 7, "SUB": 300, "MUL": 1200, "ASSIGN_VARIABLE": 18, "READ_VARIABLE": 36, "RESHAPE": 36,
+}  # fmt: skip
+MEASURED = {
+    "model_bytes": 811_248.0,
+    "weights_bytes": 796_840.0,
+    "train_ms_per_step": 0.2971,
+    "compiled_train_ms_per_step": 12.345,
+    "evaluate_ms_per_batch": 0.0608,
+    "peak_rss_mib": 1411.6,
+}
+
+
+def test_the_cost_names_the_most_frequent_operators_and_every_figure_with_its_unit() -> None:
+    shown = io.StringIO()
+    show_cost(OPS, MEASURED, console(shown))
+    lines = [line.strip() for line in shown.getvalue().splitlines()]
+    assert lines == [
+        "cost",
+        "operators                 1,597: MUL×1,200, SUB×300, READ_VARIABLE×36,",
+        "RESHAPE×36, ASSIGN_VARIABLE×18, …",
+        "model                     811,248 bytes, 1.02 times the weights",
+        "train step, Interpreter   0.297 ms",
+        "train step, CompiledModel 12.3 ms",
+        "evaluate batch            0.0608 ms",
+        "peak memory               1,412 MiB over base",
+    ]
+
+
+def test_the_cost_leaves_out_what_was_not_measured() -> None:
+    shown = io.StringIO()
+    show_cost({"ADD": 2}, {"model_bytes": 8.0}, console(shown))
+    assert [line.split() for line in shown.getvalue().splitlines()] == [
+        ["cost"],
+        ["operators", "2:", "ADD×2"],
+        ["model", "8", "bytes"],
+    ]
+
+
+def test_checks_stand_under_the_runtime_they_were_made_on() -> None:
+    shown = io.StringIO()
+    checks = (
+        Check("ops no phone has", 0.0),
+        Check("weights that reset_optimizer does not repeat", 0.0, runtime="Interpreter"),
+        Check("weights after 10 steps", 1.234567e-05, 1e-06, runtime="CompiledModel"),
+        Check("losses of 10 steps", 0.0, 1e-06, runtime="CompiledModel"),
+    )
+    show_verification(Verification(checks, MEASURED, OPS), console(shown))
+    lines = [line.strip() for line in shown.getvalue().splitlines()]
+    assert lines[:7] == [
+        "check                                        measured    limit",
+        "ops no phone has                             0           0     ok",
+        "on LiteRT's Interpreter",
+        "weights that reset_optimizer does not repeat 0           0     ok",
+        "on LiteRT's CompiledModel",
+        "weights after 10 steps                       1.23457e-05 1e-06 failed",
+        "losses of 10 steps                           0           1e-06 ok",
+    ]
+    assert lines[7:9] == ["", "cost"]

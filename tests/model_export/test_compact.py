@@ -10,7 +10,7 @@ import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 from pocketfed.model_export.compact import compacted as compact
 from pocketfed.model_export.lint import lint
-from pocketfed.runtime import Runtime, quietly
+from pocketfed.runtime import CompiledRuntime, Model, Runtime, quietly
 
 SIZE = 400
 TABLE = np.arange(SIZE, dtype=np.float32)
@@ -98,3 +98,51 @@ def test_inputs_and_outputs_keep_their_names(converted: bytes, compacted: bytes)
 
 def test_the_oldest_runtime_is_still_noted(converted: bytes, compacted: bytes) -> None:
     assert lint(compacted).minimum_runtime == lint(converted).minimum_runtime != "unknown"
+
+
+class Repeating(tf.Module):
+    """One tensor under three names, and an input that is an output."""
+
+    @tf.function(input_signature=[tf.TensorSpec((3,), name="x"), tf.TensorSpec((), name="n")])
+    def run(self, x, n):
+        y = tf.tanh(x)
+        return {"first": y, "again": tf.identity(y), "once_more": tf.identity(y), "n": n}
+
+
+@pytest.fixture(scope="module")
+def repeating(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    module = Repeating()
+    folder = str(tmp_path_factory.mktemp("repeating"))
+    with quietly():
+        tf.saved_model.save(module, folder, signatures={"run": module.run})
+        return bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
+
+
+def output_places(model: bytes) -> list[int]:
+    (signature,) = parsed(model).signatureDefs
+    return [output.tensorIndex for output in signature.outputs]
+
+
+def test_every_output_becomes_a_tensor_of_its_own(repeating: bytes) -> None:
+    compacted = compact(repeating)
+    (graph,) = parsed(compacted).subgraphs
+    assert len(set(output_places(repeating))) == 2
+    assert len(set(output_places(compacted))) == 4
+    assert sorted(graph.outputs) == sorted(output_places(compacted))
+    assert not set(graph.outputs) & set(graph.inputs)
+    assert (lint(repeating).ops, lint(compacted).ops) == ({"TANH": 1}, {"CAST": 3, "TANH": 1})
+
+
+@pytest.mark.parametrize("runtime", [Runtime, CompiledRuntime])
+def test_outputs_that_are_equal_come_back_under_each_name(
+    repeating: bytes, runtime: type[Model]
+) -> None:
+    inputs = {"x": np.array([0.5, -0.0, np.inf], np.float32), "n": np.float32(7)}
+    found = runtime(compact(repeating)).call("run", inputs)
+    assert found.keys() == {"first", "again", "once_more", "n"}
+    assert found["again"].tobytes() == found["once_more"].tobytes() == found["first"].tobytes()
+    assert (found["n"].shape, found["n"]) == ((), 7)
+
+
+def test_outputs_that_differ_are_left_alone(converted: bytes, compacted: bytes) -> None:
+    assert "CAST" not in lint(compacted).ops

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from pocketfed.model_export import Check, Verification, artifact, verify
+from pocketfed.model_export.flat.packing import packed
 from pocketfed.protocol import wire
 from pocketfed.protocol.artifact import CHECKPOINT, GOLDEN, MODEL, Artifact, Manifest
 from pocketfed.protocol.errors import (
@@ -59,15 +63,40 @@ def failed(verification: Verification) -> list[str]:
     return [check.name for check in verification.checks if not check.passed]
 
 
+def edited(model: bytes, change: Callable[[Any], None]) -> bytes:
+    """A model with a change made to its flatbuffer."""
+    root: Any = schema.ModelT.InitFromPackedBuf(model, 0)
+    change(root)
+    return packed(root)
+
+
 def test_a_good_artifact_passes_every_check_and_is_measured(dense: Artifact) -> None:
     verification = verify(dense.folder)
     assert failed(verification) == []
-    assert len({check.name for check in verification.checks}) == len(verification.checks) >= 20
+    rows = {(check.runtime, check.name) for check in verification.checks}
+    assert len(rows) == len(verification.checks)
     assert verification.passed
     verification.require()
-    assert verification.measured["train_ms_per_step"] > 0
-    assert verification.measured["model_bytes"] == len(dense.model)
+    assert verification.ops == dense.manifest.ops
     assert dense.manifest.measured.keys() == verification.measured.keys()
+
+
+def test_both_runtimes_pass_the_same_checks(dense: Artifact) -> None:
+    rows: dict[str, list[str]] = {}
+    for check in verify(dense.folder).checks:
+        rows.setdefault(check.runtime, []).append(check.name)
+    assert list(rows) == ["", "Interpreter", "CompiledModel"]
+    assert sorted(rows["Interpreter"]) == sorted(rows["CompiledModel"])
+    assert len(rows["Interpreter"]) >= 18
+
+
+def test_every_figure_is_measured(dense: Artifact) -> None:
+    measured = dense.manifest.measured
+    assert measured["model_bytes"] == len(dense.model)
+    assert measured["weights_bytes"] == 4 * 53
+    for name in ("train_ms_per_step", "compiled_train_ms_per_step", "evaluate_ms_per_batch"):
+        assert 0 < measured[name] < 1000
+    assert 1 < measured["peak_rss_mib"] < 200
 
 
 def test_verify_needs_no_tensorflow_and_export_says_that_it_does(dense: Artifact) -> None:
@@ -79,7 +108,7 @@ def test_verify_needs_no_tensorflow_and_export_says_that_it_does(dense: Artifact
         check=True,
     )
     lines = done.stdout.splitlines()
-    assert lines[0].split()[1:] == ["model_bytes", "peak_rss_mib", "train_ms_per_step"]
+    assert lines[0].split()[1:] == sorted(dense.manifest.measured)
     assert "pip install 'pocketfed[export]'" in lines[1]
     assert done.stderr == ""
 
@@ -101,10 +130,78 @@ def test_a_step_away_from_keras_fails_with_its_distance(
     golden[field].reshape(-1)[0] += 0.5
     body = save(golden)
     verification = verify(rewritten(dense, tmp_path / "a", files={GOLDEN: body}))
-    assert row in failed(verification)
+    assert failed(verification).count(row) == 2, "once on each runtime"
     with pytest.raises(ParityFailure, match="away from Keras") as failure:
         verification.require()
     assert failure.value.max_error == pytest.approx(0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "row"),
+    [
+        (lambda golden: golden.update(weights_after_1=golden["loss"]), "weights after 1 step"),
+        (
+            lambda golden: golden.update({"evaluate_sums/other": golden["loss"][:1]}),
+            "other of an evaluation",
+        ),
+    ],
+)
+def test_golden_vectors_of_another_model_fail_without_a_distance(
+    change: Callable[[dict[str, Any]], None], row: str, dense: Artifact, tmp_path: Path
+) -> None:
+    golden = load(dense.bytes_of(GOLDEN))
+    change(golden)
+    verification = verify(rewritten(dense, tmp_path / "a", files={GOLDEN: save(golden)}))
+    assert failed(verification) == [row, row]
+    with pytest.raises(ParityFailure, match=f"{row} on Interpreter: got inf"):
+        verification.require()
+
+
+def _make_custom(root: Any) -> None:
+    code = root.operatorCodes[-1]
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+    code.customCode = b"FlexAdd"
+
+
+def _rename_variable(root: Any) -> None:
+    for graph in root.subgraphs:
+        for op in graph.operators:
+            if op.builtinOptionsType == schema.BuiltinOptions.VarHandleOptions:
+                op.builtinOptions.sharedName = b"unheard of"
+                return
+
+
+def _add_ballast(root: Any) -> None:
+    ballast: Any = schema.MetadataT()
+    ballast.name, ballast.buffer = b"ballast", len(root.buffers)
+    buffer: Any = schema.BufferT()
+    buffer.data = np.ones(1_000_000, np.uint8)
+    root.buffers.append(buffer)
+    root.metadata.append(ballast)
+
+
+@pytest.mark.parametrize(
+    ("change", "row", "kind"),
+    [
+        (_make_custom, "ops no phone has", FlexRequired),
+        (_rename_variable, "variables without a first value", UninitialisedVariables),
+        (_add_ballast, "model size, bytes", ExportError),
+    ],
+)
+def test_a_model_no_phone_should_have_is_not_run(
+    change: Callable[[Any], None],
+    row: str,
+    kind: type[ExportError],
+    dense: Artifact,
+    tmp_path: Path,
+) -> None:
+    model = edited(dense.model, change)
+    verification = verify(rewritten(dense, tmp_path / "a", files={MODEL: model}))
+    assert row in failed(verification)
+    assert {check.runtime for check in verification.checks} == {""}
+    assert verification.measured == {}
+    with pytest.raises(kind, match="do not ship"):
+        verification.require()
 
 
 def test_another_checkpoint_fails(dense: Artifact, tmp_path: Path) -> None:
@@ -138,7 +235,12 @@ def test_a_file_that_is_no_model_is_not_run(dense: Artifact, tmp_path: Path) -> 
 def test_require_raises_the_error_of_the_first_failed_check(kind: type[ExportError]) -> None:
     checks = (Check("fine", 0.0), Check("first", 2.0, 1.0, kind), Check("second", 1.0))
     with pytest.raises(kind, match="first: got 2, expected at most 1"):
-        Verification(checks, {}).require()
+        Verification(checks, {}, {}).require()
+
+
+def test_an_error_names_the_runtime_it_was_found_on() -> None:
+    check = Check("loss", 2.0, 1.0, ParityFailure, "CompiledModel")
+    assert str(check.error).startswith("loss on CompiledModel: got 2, expected at most 1 away")
 
 
 def test_a_check_of_nan_fails() -> None:
