@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from pocketfed.model_export import Check, Verification, artifact, verify
-from pocketfed.model_export.flat.packing import packed
+from pocketfed.model_export.compact.flatbuffer import packed
 from pocketfed.protocol import wire
 from pocketfed.protocol.artifact import CHECKPOINT, GOLDEN, MODEL, Artifact, Manifest
 from pocketfed.protocol.errors import (

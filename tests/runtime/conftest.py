@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import pytest
 import tensorflow as tf
+from pocketfed.model_export.compact import compacted
 from pocketfed.model_export.convert import convert
-from pocketfed.model_export.flat import compact
 from pocketfed.model_export.objective import objective_of
 from pocketfed.model_export.optimizers import optimizer_of
 from pocketfed.model_export.signatures import Trainee, trace
@@ -63,6 +63,6 @@ def compiled(tmp_path: Path) -> Callable[..., bytes]:
         with quietly():
             tf.saved_model.save(tf.Module(), tmp_path, signatures={"run": run})
             converter = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path))
-            return compact(bytes(converter.convert()))
+            return compacted(bytes(converter.convert()))
 
     return compile_
