@@ -16,7 +16,7 @@ from ..protocol.errors import ExportError
 from ..runtime import CompiledRuntime, Runtime
 from .golden import Golden
 
-MIN_RUNS, MAX_RUNS, ENOUGH_S = 5, 100, 1.0
+MIN_RUNS, MAX_RUNS, ENOUGH_S = 5, 100, 0.5
 TIME_LIMIT_S = 600
 _STATUS = Path("/proc/self/status")
 
