@@ -98,8 +98,7 @@ class _Builder(flatbuffers.Builder):  # type: ignore[misc]  # flatbuffers has no
     def __init__(self, size: int) -> None:
         super().__init__(size)
         self._written: dict[tuple[int, bytes], int] = {}
-        self._start = 0
-        self._holds_offsets = False
+        self._opened: tuple[int, int] | None = None
 
     def CreateNumpyVector(self, x: Any) -> Any:  # noqa: N802
         if x.dtype == np.uint8:
@@ -107,20 +106,24 @@ class _Builder(flatbuffers.Builder):  # type: ignore[misc]  # flatbuffers has no
         return super().CreateNumpyVector(x)
 
     def StartVector(self, elemSize: int, numElems: int, alignment: int) -> Any:  # noqa: N802, N803
-        self._start, self._alignment, self._holds_offsets = self.Offset(), alignment, False
+        self._opened = self.Offset(), alignment
         return super().StartVector(elemSize, numElems, alignment)
 
     def PrependUOffsetTRelative(self, off: int) -> None:  # noqa: N802
-        self._holds_offsets = True
+        # What holds offsets is never equal: they count from where they stand.
+        self._opened = None
         super().PrependUOffsetTRelative(off)
 
-    def EndVector(self, numElems: int | None = None) -> int:  # noqa: N802, N803
-        place = int(super().EndVector(numElems))
-        if self._holds_offsets:
+    def EndVector(self) -> int:  # noqa: N802
+        """Ends a vector, or a string, which none of ours opens."""
+        place, opened = int(super().EndVector()), self._opened
+        self._opened = None
+        if opened is None:
             return place
-        end = len(self.Bytes) - self._start
+        start, alignment = opened
+        end = len(self.Bytes) - start
         body = bytes(self.Bytes[self.Head() : end])
-        known = self._written.setdefault((self._alignment, body), place)
+        known = self._written.setdefault((alignment, body), place)
         if known != place:
             self.head = end
         return known
