@@ -8,7 +8,7 @@ to one that draws random numbers (``is_random``). ``VERBATIM`` keeps loops and b
 function that TensorFlow itself runs.
 """
 
-from . import activations, conv, depthwise, erf, plain, pool, random, resize, slices
+from . import activations, conv, dense, depthwise, erf, plain, pool, random, resize, slices
 from .random import is_random, seeded
 from .refusal import NotLowered
 from .rewrite import VERBATIM, Lowering, lowered
@@ -16,6 +16,7 @@ from .rewrite import VERBATIM, Lowering, lowered
 TABLE: dict[str, Lowering] = {
     **activations.LOWERINGS,
     **conv.LOWERINGS,
+    **dense.LOWERINGS,
     **depthwise.LOWERINGS,
     **erf.LOWERINGS,
     **plain.LOWERINGS,

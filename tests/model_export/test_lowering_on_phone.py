@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tensorflow as tf
+from pocketfed.model_export.lint import lint
 from pocketfed.model_export.lowering import TABLE, NotLowered, lowered
 from pocketfed.runtime import Runtime, quietly
 
@@ -25,13 +26,15 @@ def emit(step, *arrays: np.ndarray) -> SimpleNamespace:
         emitted = emitted.get_concrete_function()
         module = tf.Module()
         converter = tf.lite.TFLiteConverter.from_concrete_functions([emitted], module)
-        runtime = Runtime(bytes(converter.convert()))
+        model = bytes(converter.convert())
+        runtime = Runtime(model)
     inputs = {f"x{i}": array for i, array in enumerate(arrays)}
     return SimpleNamespace(
         expected=traced(*map(tf.constant, arrays)).numpy(),
         emitted=emitted(*map(tf.constant, arrays)).numpy(),
         phone=next(iter(runtime.call("serving_default", inputs).values())),
         kinds={op.type for op in emitted.graph.get_operations()},
+        builtins=set(lint(model).ops),
     )
 
 
@@ -119,6 +122,74 @@ def test_depthwise_gradients_equal_the_kernels(ksize, stride, padding, multiplie
     )
     assert not {kind for kind in result.kinds if "Backprop" in kind}
     require_equal(result, atol=3e-5)
+
+
+def test_depthwise_gradients_of_more_channels_than_a_call_takes_equal_the_kernels() -> None:
+    """8 x 700 channels in one call would never return."""
+    result = differentiate(
+        lambda image, kernel: tf.nn.depthwise_conv2d(image, kernel, [1, 1, 1, 1], "SAME"),
+        values((8, 3, 3, 700)),
+        values((3, 3, 700, 1), seed=1),
+    )
+    require_equal(result, atol=3e-5)
+
+
+@pytest.mark.parametrize("dilation", [(2, 2), (3, 3)])
+def test_dilated_depthwise_gradients_equal_those_of_a_kernel_with_holes(dilation) -> None:
+    """TF writes a dilated one in other ops, so the ops are made by hand."""
+    image, kernel = values((2, 9, 8, 3)), values((3, 2, 3, 2), seed=1)
+    rows, columns = 2 * dilation[0] + 1, dilation[1] + 1
+    holes = np.zeros((rows, columns, 3, 2), np.float32)
+    holes[:: dilation[0], :: dilation[1]] = kernel
+    shape = tf.nn.depthwise_conv2d(image, holes, [1, 1, 1, 1], "SAME").shape
+    upstream = values(tuple(shape), seed=2)
+    options = {"strides": [1, 1, 1, 1], "padding": "SAME"}
+
+    def expected(image, holes, dy):
+        by_image = tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
+            input_sizes=image.shape, filter=holes, out_backprop=dy, **options
+        )
+        by_kernel = tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
+            input=image, filter_sizes=holes.shape, out_backprop=dy, **options
+        )[:: dilation[0], :: dilation[1]]
+        return tf.concat([tf.reshape(by_image, [-1]), tf.reshape(by_kernel, [-1])], 0)
+
+    def step(image, kernel, dy):
+        dilated = {**options, "dilations": [1, *dilation, 1]}
+        by_image = tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
+            input_sizes=image.shape, filter=kernel, out_backprop=dy, **dilated
+        )
+        by_kernel = tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
+            input=image, filter_sizes=kernel.shape, out_backprop=dy, **dilated
+        )
+        return tf.concat([tf.reshape(by_image, [-1]), tf.reshape(by_kernel, [-1])], 0)
+
+    arrays = image, kernel, upstream
+    specs = [tf.TensorSpec(array.shape) for array in arrays]
+    traced = tf.function(step).get_concrete_function(*specs)
+    got = tf.function(lowered(traced, TABLE))(*map(tf.constant, arrays))
+    wanted = expected(*map(tf.constant, (image, holes, upstream)))
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=3e-5)
+
+
+PRODUCTS = [(10, 20, 30), (30, 4, 20), (2, 30, 30), (1, 7, 9), (5, 1, 6), (5, 6, 1), (1, 1, 1)]
+
+
+@pytest.mark.parametrize(("rows", "inner", "columns"), PRODUCTS)
+@pytest.mark.parametrize("turned", [(False, False), (True, False), (False, True), (True, True)])
+def test_a_product_equals_the_kernel_whatever_is_turned(rows, inner, columns, turned) -> None:
+    first = values((inner, rows) if turned[0] else (rows, inner))
+    second = values((columns, inner) if turned[1] else (inner, columns), seed=1)
+    result = emit(lambda a, b: tf.matmul(a, b, *turned), first, second)
+    require_equal(result, atol=1e-5)
+
+
+def test_the_input_gradient_of_a_dense_layer_keeps_off_the_slow_kernel() -> None:
+    shapes = {"many rows": (60, 8, 12), "many weights": (4, 30, 40)}
+    for rows, inner, columns in shapes.values():
+        first, second = values((rows, inner)), values((columns, inner))
+        result = emit(lambda a, b: tf.matmul(a, b, transpose_b=True), first, second)
+        assert "FULLY_CONNECTED" not in result.builtins
 
 
 @pytest.mark.parametrize(("groups", "stride"), [(2, 1), (3, 2), (6, 1)])
