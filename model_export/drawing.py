@@ -40,10 +40,11 @@ class Drawn(NamedTuple):
 def golden_of(trainee: Trainee, *, seed: int) -> Golden:
     """Draws inputs from ``seed`` and lets Keras train on them; the model is left as it was."""
     reference = Reference(trainee)
-    for number in range(DRAWS):
-        drawn = draw(trainee, reference, seed=seed, number=number)
+    drawn = draw(trainee, reference, seed=seed, number=0)
+    for number in range(1, DRAWS):
         if is_steady(trainee, reference, drawn):
             return _golden(trainee, reference, drawn, {})
+        drawn = draw(trainee, reference, seed=seed, number=number)
     return _golden(trainee, reference, drawn, _slack(trainee, reference, drawn))
 
 

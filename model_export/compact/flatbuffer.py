@@ -114,9 +114,9 @@ class _Builder(flatbuffers.Builder):  # type: ignore[misc]  # flatbuffers has no
         self._opened = None
         super().PrependUOffsetTRelative(off)
 
-    def EndVector(self) -> int:  # noqa: N802
+    def EndVector(self, numElems: Any = None) -> int:  # noqa: N802, N803
         """Ends a vector, or a string, which none of ours opens."""
-        place, opened = int(super().EndVector()), self._opened
+        place, opened = int(super().EndVector(numElems)), self._opened
         self._opened = None
         if opened is None:
             return place

@@ -17,7 +17,7 @@ FAR = 5.0
 
 
 def int32(number: int) -> np.int32:
-    return np.array(number % 2**32, np.uint32).view(np.int32)[()]
+    return np.int32((number + 2**31) % 2**32 - 2**31)
 
 
 def mixed(x: np.ndarray, rounds: int) -> np.ndarray:

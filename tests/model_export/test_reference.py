@@ -58,10 +58,11 @@ def test_unsteady_inputs_are_drawn_again_and_get_slack_at_last(
         drawing, "is_steady", lambda _, __, drawn: steps.append(drawn.steps[0]) or False
     )
     golden = drawing.golden_of(trainee, seed=0)
-    assert len({step.batch.x["x"].tobytes() for step in steps}) == len(steps) == drawing.DRAWS
+    assert len({step.batch.x["x"].tobytes() for step in steps}) == len(steps) == drawing.DRAWS - 1
     rates = [step.learning_rate for step in steps]
     assert rates == sorted(rates, reverse=True)
-    assert rates[0] > 1000 * rates[-1] == 1000 * golden.learning_rate[0]
+    assert rates[0] > 1000 * rates[-1]
+    assert rates[-1] == pytest.approx(golden.learning_rate[0])
     assert golden.slack["weights_after_10"].shape == (len(trainee.layout.spec.entries),)
     assert (golden.slack["weights_after_10"] > 0).all()
     assert (golden.slack["weights_after_10"] < 1e-4).all()
@@ -78,7 +79,7 @@ def test_a_second_run_begins_where_the_first_did(dense_model: keras.Model) -> No
 
 def test_slack_is_written_and_read(dense_model: keras.Model) -> None:
     golden = drawing.golden_of(trainee_of(dense_model), seed=0)
-    slack = {"loss": np.float32([0.5]), "weights_after_1": np.arange(4, dtype=np.float32)}
+    slack = {"loss": np.array([0.5], np.float32), "weights_after_1": np.arange(4, dtype=np.float32)}
     read = Golden.from_bytes(replace(golden, slack=slack).to_bytes())
     assert read.slack.keys() == slack.keys()
     spec = trainee_of(dense_model).layout.spec.entries
