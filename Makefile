@@ -25,6 +25,7 @@ check: $(READY) build/pocketfed
 # Speed, as ratios measured side by side; --quick and --json=FILE go to a script itself.
 bench: $(READY)
 	$(BIN)/python benchmarks/export.py
+	$(BIN)/python benchmarks/lowerings.py
 
 # sdist and wheel, in dist/.
 package: $(READY)

@@ -47,7 +47,9 @@ def conv2d_input_grad(
     turned = tf.transpose(_split(kernel, groups), (0, 2, 1))
     cells = _windowed(tf.matmul(_split(gradient, groups), turned), kernel.shape)
     cells = tf.reshape(cells, (*gradient.shape[:3], -1))
-    return scatter(tf.split(cells, windows.rows.kernel, axis=CHANNELS), windows)
+    rows = windows.rows.kernel
+    # A split into one part is a copy, which pointwise convolutions feel.
+    return scatter(tf.split(cells, rows, axis=CHANNELS) if rows > 1 else [cells], windows)
 
 
 def _windows(

@@ -192,6 +192,16 @@ def test_the_input_gradient_of_a_dense_layer_keeps_off_the_slow_kernel() -> None
         assert "FULLY_CONNECTED" not in result.builtins
 
 
+def test_the_gradient_of_a_pointwise_convolution_is_a_product_and_nothing_else() -> None:
+    result = differentiate(
+        lambda image, kernel: tf.nn.conv2d(image, kernel, 1, "SAME"),
+        values((2, 5, 4, 6)),
+        values((1, 1, 6, 3), seed=1),
+    )
+    assert not {"SPLIT", "PAD", "SLICE"} & result.builtins
+    require_equal(result, atol=3e-5)
+
+
 @pytest.mark.parametrize(("groups", "stride"), [(2, 1), (3, 2), (6, 1)])
 def test_grouped_convolution_equals_a_convolution_of_each_group(groups, stride) -> None:
     """TF has no CPU kernel for the gradients of a grouped one, hence the detour."""
