@@ -31,7 +31,8 @@ QUICK = flags.DEFINE_bool("quick", False, "fewer samples: ends within a minute")
 JSON = flags.DEFINE_string("json", None, "file for the results, a list of records")
 
 
-QUICK_MODELS = ("mnist_2nn", "mnist_cnn")
+QUICK_MODELS = ["mnist_2nn", "mnist_cnn"]
+MODELS = flags.DEFINE_list("models", None, "models of the zoo; by default all, of --quick two")
 
 
 def main(_: list[str]) -> None:
@@ -41,7 +42,7 @@ def main(_: list[str]) -> None:
     tf.config.threading.set_inter_op_parallelism_threads(1)
     results: list[Result] = []
     with tempfile.TemporaryDirectory() as folder:
-        for name in QUICK_MODELS if QUICK.value else ZOO:
+        for name in MODELS.value or (QUICK_MODELS if QUICK.value else ZOO):
             results += conversion(name)
             artifact = export_zoo(name, out=Path(folder) / name)
             results += compare(name, artifact, samples=20 if QUICK.value else 60)

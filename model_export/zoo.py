@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import keras
+import numpy as np
 
 from ..protocol.artifact import InputScale
 from ..protocol.errors import ExportError
@@ -42,7 +43,7 @@ class ZooModel:
 
 def mnist_2nn(seed: int) -> keras.Model:
     """784-200-200-10 with ReLU: 199,210 weights."""
-    seeds = keras.random.SeedGenerator(seed)
+    seeds = np.random.default_rng(seed)
     return keras.Sequential(
         [
             keras.Input((28, 28)),
@@ -57,7 +58,7 @@ def mnist_2nn(seed: int) -> keras.Model:
 
 def mnist_cnn(seed: int) -> keras.Model:
     """5x5x32 and 5x5x64, each max-pooled, then 512 ReLU and 10: 1,663,370 weights."""
-    seeds = keras.random.SeedGenerator(seed)
+    seeds = np.random.default_rng(seed)
     return keras.Sequential(
         [
             keras.Input((28, 28)),
@@ -80,7 +81,7 @@ def cifar_cnn(seed: int) -> keras.Model:
     For crops of 24x24. The paper's comes from a TensorFlow tutorial, which also normalizes local
     responses; no phone can train that, and it is left out.
     """
-    seeds = keras.random.SeedGenerator(seed)
+    seeds = np.random.default_rng(seed)
     return keras.Sequential(
         [
             keras.Input((24, 24, 3)),
@@ -103,7 +104,7 @@ def char_lstm(seed: int, *, vocabulary: int = CHARACTERS) -> keras.Model:
     The paper counts 866,578, with peephole connections and another vocabulary; 258 characters make
     865,042.
     """
-    seeds = keras.random.SeedGenerator(seed)
+    seeds = np.random.default_rng(seed)
     return keras.Sequential(
         [
             keras.Input((80,), dtype="int32"),
@@ -121,7 +122,7 @@ def word_lstm(seed: int, *, vocabulary: int = WORDS) -> keras.Model:
 
     The paper counts 4,950,544, with peephole connections.
     """
-    seeds = keras.random.SeedGenerator(seed)
+    seeds = np.random.default_rng(seed)
     return keras.Sequential(
         [
             keras.Input((10,), dtype="int32"),
@@ -139,7 +140,7 @@ def mobilenet_v2(seed: int) -> keras.Model:
     Residual branches begin at zero (arXiv 1706.02677, section 5.1), without which the first steps
     are chaotic. Give ``export`` a pretrained one to fine-tune it.
     """
-    seeds = keras.random.SeedGenerator(seed)
+    seeds = np.random.default_rng(seed)
     model = keras.applications.MobileNetV2(
         weights=None,
         alpha=0.35,
@@ -158,12 +159,12 @@ def mobilenet_v2(seed: int) -> keras.Model:
     return model
 
 
-def _embedding(vocabulary: int, size: int, seeds: keras.random.SeedGenerator) -> keras.layers.Layer:
+def _embedding(vocabulary: int, size: int, seeds: np.random.Generator) -> keras.layers.Layer:
     draw = keras.initializers.RandomUniform(seed=_next(seeds))
     return keras.layers.Embedding(vocabulary, size, embeddings_initializer=draw, name="embedding")
 
 
-def _lstm(name: str, seeds: keras.random.SeedGenerator) -> keras.layers.Layer:
+def _lstm(name: str, seeds: np.random.Generator) -> keras.layers.Layer:
     return keras.layers.LSTM(
         256,
         return_sequences=True,
@@ -173,7 +174,7 @@ def _lstm(name: str, seeds: keras.random.SeedGenerator) -> keras.layers.Layer:
     )
 
 
-def _conv(filters: int, name: str, seeds: keras.random.SeedGenerator) -> keras.layers.Layer:
+def _conv(filters: int, name: str, seeds: np.random.Generator) -> keras.layers.Layer:
     return keras.layers.Conv2D(
         filters,
         5,
@@ -185,7 +186,7 @@ def _conv(filters: int, name: str, seeds: keras.random.SeedGenerator) -> keras.l
 
 
 def _dense(
-    units: int, name: str, seeds: keras.random.SeedGenerator, *, activation: str | None = None
+    units: int, name: str, seeds: np.random.Generator, *, activation: str | None = None
 ) -> keras.layers.Layer:
     return keras.layers.Dense(
         units,
@@ -195,8 +196,8 @@ def _dense(
     )
 
 
-def _next(seeds: keras.random.SeedGenerator) -> int:
-    return int(keras.ops.convert_to_numpy(seeds.next())[0])
+def _next(seeds: np.random.Generator) -> int:
+    return int(seeds.integers(2**31))
 
 
 def _crossentropy() -> keras.losses.Loss:
