@@ -1,6 +1,7 @@
 """The layers and options that are exported: small models, each trained on the phone beside Keras.
 
-``docs/layers.md`` is this list: ``python tests/model_export/cases.py > docs/layers.md``.
+``docs/layers.md`` is this list, with those of ``loss_cases.py`` and ``refusals.py``:
+``python tests/model_export/cases.py > docs/layers.md``.
 """
 
 from __future__ import annotations
@@ -8,7 +9,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.machinery import SourceFileLoader
 from itertools import groupby
+from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import keras
@@ -56,7 +60,8 @@ int32, any other float32.
 |---|---|---|
 {losses}
 
-What does not train, and what to use instead:
+What does not train, and what to use instead; each row is a model or an option that a test has seen
+refused (`tests/model_export/refusals.py`):
 
 | refused | because | use |
 |---|---|---|
@@ -256,50 +261,39 @@ RANDOM: tuple[Case, ...] = (
     *_recurrent_dropout(layers.GRU),
     *_recurrent_dropout(layers.LSTM),
 )
-LOSSES = {
-    "sparse_categorical_crossentropy": ("class numbers, also one per time step", "from_logits"),
-    "categorical_crossentropy": ("one-hot", "from_logits, label_smoothing"),
-    "binary_crossentropy": ("0 or 1 for each output", "from_logits, label_smoothing"),
-    "mean_squared_error": ("numbers", ""),
-    "mean_absolute_error": ("numbers", ""),
-    "huber": ("numbers", "delta"),
-}
-REFUSED = (
-    (
-        "layers that draw gamma, binomial or truncated normal numbers",
-        "they have no lowering",
-        "uniform, normal, integer or categorical ones",
-    ),
-    ("stateful recurrent layers", "one batch would be felt by the next", "`stateful=False`"),
-    ("Conv3D", "its filter gradient has no lowering", "Conv2D over images"),
-    ("SpectralNormalization", "it branches", "a weight constraint such as UnitNorm"),
-    ("activity regularizers", "they sum over padding too", "a weight regularizer"),
-    ("`add_loss`", "what it adds sums over padding too", "an output with a loss of its own"),
-    ("BatchNormalization in a wrapper", "padding would change the step", "it outside the wrapper"),
-    ("a `train_step` or `compute_loss` of one's own", "only layers and losses are read", "a loss"),
-    ("a loss with `reduction='sum'`", "a step takes the mean", "a higher learning rate"),
-    ("dilated Conv2DTranspose", "Keras itself cannot train it on a CPU", "`dilation_rate=1`"),
-    ("`data_format='channels_first'`", "phones have channels last", "`'channels_last'`"),
-)
 
 
 def page() -> str:
     """The text of ``docs/layers.md``."""
-    by_layer = groupby(
-        sorted((*CASES, *RANDOM), key=lambda case: case.layer), lambda case: case.layer
-    )
+    listed = sorted((*CASES, *RANDOM), key=lambda case: case.layer)
+    by_layer = groupby(listed, lambda case: case.layer)
+    by_loss = groupby(beside("loss_cases").LOSSES, lambda case: case.loss)
+    refused = dict.fromkeys(refusal.row for refusal in beside("refusals").REFUSED)
     return PAGE.format(
         layers="\n".join(_layer_row(layer, list(cases)) for layer, cases in by_layer),
-        losses="\n".join(
-            f"| `{name}` | {y} | {options} |" for name, (y, options) in LOSSES.items()
-        ),
-        refused="\n".join(f"| {' | '.join(row)} |" for row in REFUSED),
+        losses="\n".join(_loss_row(loss, list(cases)) for loss, cases in by_loss),
+        refused="\n".join(f"| {' | '.join(row)} |" for row in refused),
     )
+
+
+def beside(name: str) -> ModuleType:
+    """Another list of this folder, which is no package."""
+    module, path = ModuleType(name), Path(__file__).with_name(f"{name}.py")
+    SourceFileLoader(name, str(path)).exec_module(module)
+    return module
 
 
 def _layer_row(layer: str, cases: list[Case]) -> str:
-    options = [f"`{case.options}`" if case.options else "as it is" for case in cases]
-    return f"| {layer} | {' · '.join(dict.fromkeys(options))} |"
+    return f"| {layer} | {_shown([case.options for case in cases])} |"
+
+
+def _loss_row(loss: str, cases: list[Any]) -> str:
+    labels = " · ".join(dict.fromkeys(case.labels for case in cases))
+    return f"| `{loss}` | {labels} | {_shown([case.shown for case in cases])} |"
+
+
+def _shown(options: list[str]) -> str:
+    return " · ".join(dict.fromkeys(f"`{text}`" if text else "as it is" for text in options))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,12 @@ BATCH, STEPS, RATE = 4, 10, 0.05
 PAGE = Path(__file__, "../../../docs/layers.md").resolve()
 FAST_RANDOM = ("Dropout()", "GaussianNoise()")
 FAST = ("SeparableConv1D()", "RepeatVector()", "BatchNormalization()")
+FAST_LOSSES = (
+    "sparse_categorical_crossentropy(from_logits=True) one per time step",
+    "binary_crossentropy(label_smoothing=0.1) 0 or 1 for each output",
+    "mean_absolute_error() numbers",
+    "huber(delta=0.5) numbers",
+)
 
 
 def load_cases() -> ModuleType:
@@ -35,6 +41,7 @@ def load_cases() -> ModuleType:
 
 
 cases = load_cases()
+loss_cases = cases.beside("loss_cases")
 SWEEP = [
     pytest.param(case, id=str(case), marks=[] if str(case) in FAST else pytest.mark.slow)
     for case in cases.CASES
@@ -44,6 +51,10 @@ SWEEP = [
 RANDOM = [
     pytest.param(case, id=str(case), marks=[] if str(case) in FAST_RANDOM else pytest.mark.slow)
     for case in cases.RANDOM
+]
+LOSSES = [
+    pytest.param(case, id=str(case), marks=[] if str(case) in FAST_LOSSES else pytest.mark.slow)
+    for case in loss_cases.LOSSES
 ]
 
 
@@ -70,6 +81,10 @@ def draw_inputs(model: keras.Model, rng: np.random.Generator) -> np.ndarray:
 def draw_labels(loss: keras.losses.Loss, shape: tuple[int, ...], rng: np.random.Generator):
     if isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
         return rng.integers(0, shape[-1], (BATCH, *shape[:-1])).astype(np.int32)
+    if isinstance(loss, keras.losses.CategoricalCrossentropy):
+        return np.eye(shape[-1], dtype=np.float32)[rng.integers(0, shape[-1], BATCH)]
+    if isinstance(loss, keras.losses.BinaryCrossentropy):
+        return rng.integers(0, 2, (BATCH, *shape)).astype(np.float32)
     return rng.normal(size=(BATCH, *shape)).astype(np.float32)
 
 
@@ -123,33 +138,21 @@ def test_a_random_layer_trains_on_the_phone_as_in_keras_with_the_same_numbers(ca
     assert np.unique(golden.seed).size == STEPS
 
 
-@pytest.mark.parametrize(
-    "loss",
-    [
-        keras.losses.MeanAbsoluteError(),
-        keras.losses.Huber(delta=0.5),
-        pytest.param(keras.losses.MeanSquaredError(), marks=pytest.mark.slow),
-    ],
-    ids=lambda loss: loss.name,
-)
-def test_a_regression_trains_on_the_phone_as_in_keras(loss: keras.losses.Loss) -> None:
+@pytest.mark.parametrize("case", LOSSES)
+def test_a_loss_trains_on_the_phone_as_in_keras(case) -> None:
     keras.utils.set_random_seed(3)
-    require_parity(cases.chain(cases.VECTOR, keras.layers.Dense(4, "tanh")), loss)
-
-
-def test_a_class_per_time_step_trains_on_the_phone_as_in_keras() -> None:
-    keras.utils.set_random_seed(3)
-    parts = [keras.layers.SimpleRNN(4, return_sequences=True, unroll=True), keras.layers.Dense(3)]
-    model = keras.Sequential([keras.Input(cases.SEQUENCE), *parts])
-    require_parity(model, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    require_parity(case.build(), KINDS[case.loss].keras_class(**case.options))
 
 
 def test_no_case_is_listed_twice() -> None:
-    names = [str(case) for case in (*cases.CASES, *cases.RANDOM)]
+    names = [str(case) for case in (*cases.CASES, *cases.RANDOM, *loss_cases.LOSSES)]
     assert len(set(names)) == len(names) >= 40
-    assert {*FAST, *FAST_RANDOM} <= set(names)
+    assert {*FAST, *FAST_RANDOM, *FAST_LOSSES} <= set(names)
+
+
+def test_every_loss_that_a_phone_has_is_trained_with() -> None:
+    assert {case.loss for case in loss_cases.LOSSES} == set(KINDS)
 
 
 def test_the_page_lists_what_is_tested() -> None:
-    assert cases.LOSSES.keys() == KINDS.keys()
     assert PAGE.read_text() == cases.page(), "python tests/model_export/cases.py > docs/layers.md"
