@@ -31,7 +31,8 @@ on builtin operators. This page is written by `python tests/model_export/cases.p
 fails when it lags.
 
 Other layers may well export: the export itself makes the same comparison, and refuses what fails
-it. A layer that cannot be lowered is named with the reason and a replacement.
+it. A layer that cannot be lowered is named with the reason and a replacement; how to read that is
+in [your own model](your-own-model.md#when-it-is-refused).
 
 | layer | options |
 |---|---|
@@ -60,8 +61,7 @@ int32, any other float32.
 |---|---|---|
 {losses}
 
-What does not train, and what to use instead; each row is a model or an option that a test has seen
-refused (`tests/model_export/refusals.py`):
+What a test has seen refused (`tests/model_export/refusals.py`), and what to use instead:
 
 | refused | because | use |
 |---|---|---|
