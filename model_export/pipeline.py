@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -126,7 +127,10 @@ def load(path: Path) -> keras.Model:
     if path.suffix != ".keras" or not path.is_file():
         raise ExportError(f"{path} is not a .keras file; write one with model.save('name.keras')")
     try:
-        return keras.saving.load_model(path)
+        with warnings.catch_warnings():
+            # What an optimizer remembered plays no part in an export.
+            warnings.filterwarnings("ignore", "Skipping variable loading for optimizer")
+            return keras.saving.load_model(path)
     except (ValueError, TypeError, OSError) as error:
         raise ExportError(f"{path} cannot be opened by this Keras: {_reason(error)}") from error
 
@@ -201,12 +205,18 @@ def _golden(trainee: Trainee, *, seed: int) -> Golden:
         raise unsupported(trainee.model, error) from error
     except tf.errors.OpError as error:
         raise ExportError(
-            f"Keras itself cannot train {trainee.model.name} on this machine: {_first_line(error)}"
+            f"Keras itself cannot train {trainee.model.name} on this machine: {_said_by(error)}"
         ) from error
 
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0]
+
+
+def _said_by(error: tf.errors.OpError) -> str:
+    """What the kernel said: after a title and where in the program, before the node's name."""
+    said, _, _ = str(error).partition("[[")
+    return said.strip().splitlines()[-1].rstrip(".")
 
 
 def _proven(manifest: Manifest, files: Mapping[str, bytes], out: Path) -> Artifact:

@@ -53,7 +53,7 @@ def _rank_of(arrays: Arrays) -> int | None:
 
 
 def _assign(model: keras.Model, arrays: Arrays) -> None:
-    variables = {variable.path: variable for variable in float_variables(model)}
+    variables = _variables_of(model)
     for path, array in arrays.items():
         if path not in variables:
             raise ExportError(
@@ -67,3 +67,12 @@ def _assign(model: keras.Model, arrays: Arrays) -> None:
             )
     for path, array in arrays.items():
         variables[path].assign(array)
+
+
+def _variables_of(model: keras.Model) -> Mapping[str, keras.Variable]:
+    """By path, with and without the model's name: Keras drops it when it loads a Sequential."""
+    exact = {variable.path: variable for variable in float_variables(model)}
+    prefix = f"{model.name}/"
+    longer = {prefix + path: variable for path, variable in exact.items()}
+    shorter = {path.removeprefix(prefix): variable for path, variable in exact.items()}
+    return {**longer, **shorter, **exact}

@@ -14,7 +14,7 @@ from pocketfed.protocol import wire
 from pocketfed.protocol.artifact import GOLDEN, Artifact
 from pocketfed.protocol.errors import ExportError
 from pocketfed.protocol.weights import Weights, WeightSpec
-from pocketfed.runtime import Runtime
+from pocketfed.runtime import Runtime, quietly
 
 layers = keras.layers
 
@@ -62,6 +62,34 @@ def test_only_what_the_checkpoint_names_is_set() -> None:
     restore(keras_model, weights_of({"reader/logits/bias": np.arange(3.0)}))
     np.testing.assert_array_equal(keras_model.layers[3].bias, [0.0, 1.0, 2.0])
     np.testing.assert_array_equal(keras_model.layers[2].kernel, before)
+
+
+def test_a_checkpoint_fits_a_model_whether_its_paths_begin_with_the_name_or_not() -> None:
+    bias = np.arange(3.0)
+    for path in ("reader/logits/bias", "logits/bias"):
+        keras_model = model()
+        restore(keras_model, weights_of({path: bias}))
+        np.testing.assert_array_equal(keras_model.layers[3].bias, bias)
+
+
+def test_a_saved_sequential_takes_the_checkpoint_of_the_one_that_was_exported(
+    tmp_path: Path,
+) -> None:
+    made = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, name="logits")], name="lone")
+    with quietly():
+        made.save(tmp_path / "lone.keras")
+    opened = load(tmp_path / "lone.keras")
+    assert opened.weights[0].path != made.weights[0].path
+    restore(opened, weights_of({v.path: np.full(v.shape, 2.0) for v in made.weights}))
+    assert all((weights == 2.0).all() for weights in opened.get_weights())
+
+
+def test_an_optimizer_saved_beside_a_model_is_left_without_a_word(tmp_path: Path) -> None:
+    made = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+    made.compile(optimizer="rmsprop", loss="mean_squared_error")
+    with quietly():
+        made.save(tmp_path / "compiled.keras")
+    assert load(tmp_path / "compiled.keras").loss == "mean_squared_error"
 
 
 @pytest.mark.parametrize(
