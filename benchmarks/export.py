@@ -11,7 +11,6 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import multiprocessing
-import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -74,7 +73,14 @@ def converted(name: str) -> tuple[float, float]:
         began = time.perf_counter()
         convert(trace(trainee))
     seconds = time.perf_counter() - began
-    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return seconds, peak_rss_mib()
+
+
+def peak_rss_mib() -> float:
+    """Of this process alone; what getrusage says begins with the peak of its parent."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (peak,) = [line for line in lines if line.startswith("VmHWM:")]
+    return int(peak.split()[1]) / 1024
 
 
 def compare(name: str, artifact: Artifact, *, samples: int) -> list[Result]:
