@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 from tensorflow.lite.python.convert_phase import ConverterError
 
-from ..protocol.errors import ExportError, FlexRequired, UnsupportedLayer
+from ..protocol.errors import ExportError, FlexRequired, UnsupportedLayer, first_line
 from ..runtime import quietly
 from .compact import compacted
 from .inspection import layers_with, place_of
@@ -66,7 +66,7 @@ def _translated(message: str) -> Exception:
     op_types = tuple(dict.fromkeys(name.strip().removeprefix("Flex") for name in listed))
     if op_types:
         return NotLowered(op_types, reason="no phone has this op, and there is no lowering for it")
-    return ExportError(f"the TFLite converter failed: {message.strip().splitlines()[0]}")
+    return ExportError(f"the TFLite converter failed: {first_line(message)}")
 
 
 def _replacement(op_types: tuple[str, ...]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from ..protocol.errors import ExportError
+from ..protocol.errors import ExportError, first_line
 from .inspection import require_own_training
 
 READS_INTEGERS = frozenset({"Cast", "NotEqual"})
@@ -30,10 +30,10 @@ def functional(model: keras.Model, inputs: Any = None) -> keras.Model:
     try:
         return keras.Model(given, model(given), name=model.name)
     except (TypeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise ExportError(
-            f"{model.name} cannot be called with one structure of inputs: {reason}; let its call "
-            "take a tensor, a list or a dict, and give the export inputs= in that structure"
+            f"{model.name} cannot be called with one structure of inputs: {first_line(error)}; "
+            "let its call take a tensor, a list or a dict, and give the export inputs= in that "
+            "structure"
         ) from error
 
 

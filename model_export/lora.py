@@ -6,7 +6,7 @@ import math
 
 import keras
 
-from ..protocol.errors import ExportError
+from ..protocol.errors import ExportError, first_line
 
 KERNELS = ("kernel", "embeddings")
 FACTORS = tuple(f"lora_{kernel}_{side}" for kernel in KERNELS for side in "ab")
@@ -54,10 +54,9 @@ def _copied(model: keras.Model) -> keras.Model:
     try:
         copy = keras.models.clone_model(model)
     except (TypeError, ValueError, NotImplementedError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise ExportError(
-            f"{model.name} cannot be copied, which lora needs ({reason}); give its layers a "
-            "get_config, or choose another scope"
+            f"{model.name} cannot be copied, which lora needs ({first_line(error)}); give its "
+            "layers a get_config, or choose another scope"
         ) from error
     ours, theirs = ({v.path: v for v in each.variables} for each in (copy, model))
     if ours.keys() != theirs.keys():

@@ -15,7 +15,7 @@ import tensorflow as tf
 from .. import __version__
 from ..protocol import wire
 from ..protocol.artifact import CHECKPOINT, GOLDEN, MODEL, Artifact, InputScale, Manifest
-from ..protocol.errors import ExportError
+from ..protocol.errors import ExportError, first_line
 from ..protocol.plan import Plan
 from ..protocol.record import Name
 from ..protocol.weights import Weights
@@ -72,8 +72,8 @@ def export(
     known, objective = _task_of(model, inputs, loss, loss_weights)
     with scoped(known, trainable, seed=seed) as lent, rounded(lent, storage) as stored:
         require_trainable(lent)
-        kinds = objective, optimizer_of(optimizer)
-        trainee = Trainee(lent, *kinds, batch_size, evaluate_batch_size, proximal, stored)
+        sizes = batch_size, evaluate_batch_size
+        trainee = Trainee(lent, objective, optimizer_of(optimizer), *sizes, proximal, stored)
         plan = plan or Plan(batch_size=batch_size, learning_rate=trainee.optimizer.learning_rate)
         name = name or str(model.name)
         _require_settings(trainee, plan, labels)
@@ -155,7 +155,7 @@ def _compiled_loss(model: keras.Model) -> LossChoice:
 
 
 def _reason(error: Exception) -> str:
-    line, is_own_class, _ = _first_line(error).partition(". Make sure custom")
+    line, is_own_class, _ = first_line(error).partition(". Make sure custom")
     if not is_own_class:
         return line
     return (
@@ -209,10 +209,6 @@ def _golden(trainee: Trainee, *, seed: int) -> Golden:
         ) from error
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]
-
-
 def _said_by(error: tf.errors.OpError) -> str:
     """What the kernel said: after a title and where in the program, before the node's name."""
     said, _, _ = str(error).partition("[[")
@@ -263,5 +259,5 @@ def _compiled(trainee: Trainee) -> tuple[Program, bytes]:
         raise unsupported(trainee.model, error) from error
     except (ValueError, TypeError) as error:
         raise ExportError(
-            f"{trainee.model.name} cannot be trained with {trainee.loss.name}: {_first_line(error)}"
+            f"{trainee.model.name} cannot be trained with {trainee.loss.name}: {first_line(error)}"
         ) from error

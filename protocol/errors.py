@@ -264,6 +264,11 @@ def from_problem(problem: Problem) -> PocketFedError:
     return error
 
 
+def first_line(error: object) -> str:
+    """What an error of another library says, for a sentence of ours."""
+    return str(error).strip().splitlines()[0]
+
+
 def _tree(root: type[PocketFedError]) -> dict[str, type[PocketFedError]]:
     found = {root.code: root}
     for child in root.__subclasses__():

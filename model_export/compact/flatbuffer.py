@@ -49,6 +49,11 @@ def opcode(root: Any, kind: int, *, version: int = 1) -> int:
     return len(root.operatorCodes) - 1
 
 
+def indices(side: Any) -> list[int]:
+    """The tensors on one side of an operator or a subgraph, without optional ones left out."""
+    return [] if side is None else [int(index) for index in side if index >= 0]
+
+
 def add_buffer(root: Any, data: Any) -> int:
     """Adds a buffer, empty for ``None``; returns its index."""
     buffer = schema.BufferT()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from .flatbuffer import add_buffer, add_tensor, floats_of, opcode
+from .flatbuffer import add_buffer, add_tensor, floats_of, indices, opcode
 
 MIN_BYTES = 256
 # The version of DEQUANTIZE that takes float16.
@@ -22,7 +22,7 @@ def store(root: Any) -> None:
     """Rewrites every constant of at least ``MIN_BYTES`` that float16 can hold."""
     narrowed: dict[int, int] = {}
     for graph in root.subgraphs:
-        used = {index for op in graph.operators for index in (op.inputs if _any(op.inputs) else ())}
+        used = {index for op in graph.operators for index in indices(op.inputs)}
         for index in sorted(used):
             _store(root, graph, index, narrowed)
 
@@ -57,7 +57,3 @@ def _widen_op(root: Any, source: int, output: int) -> Any:
     op.builtinOptionsType = schema.BuiltinOptions.DequantizeOptions
     op.builtinOptions = schema.DequantizeOptionsT()
     return op
-
-
-def _any(inputs: Any) -> bool:
-    return inputs is not None and len(inputs) > 0

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .flatbuffer import EMPTY
+from .flatbuffer import EMPTY, indices
 
 
 def share(root: Any) -> None:
@@ -41,15 +41,11 @@ def _bytes_of(buffer: Any) -> bytes:
 
 def _strip(graph: Any) -> None:
     """Leaves a tensor a name only where a caller finds it, and bytes only where an op does."""
-    ends = {*_indices(graph.inputs), *_indices(graph.outputs)}
-    used = {index for op in graph.operators for index in _indices(op.inputs)}
+    ends = {*indices(graph.inputs), *indices(graph.outputs)}
+    used = {index for op in graph.operators for index in indices(op.inputs)}
     for index, tensor in enumerate(graph.tensors):
         tensor.quantization = None
         if index not in ends:
             tensor.name = None
         if index not in ends | used:
             tensor.buffer = EMPTY
-
-
-def _indices(side: Any) -> list[int]:
-    return [] if side is None else [int(index) for index in side]

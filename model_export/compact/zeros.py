@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from .flatbuffer import add_buffer, add_tensor, floats_of, kind_of, opcode
+from .flatbuffer import add_buffer, add_tensor, floats_of, indices, kind_of, opcode
 
 MIN_BYTES = 256
 _KINDS = schema.BuiltinOperator
@@ -34,16 +34,12 @@ def fill(root: Any) -> None:
 
 def _used(root: Any, graph: Any) -> list[int]:
     """The tensors that are an output or used by operators, none of which wants a constant."""
-    used = set(_indices(graph.outputs))
+    used = set(indices(graph.outputs))
     wanted: set[int] = set()
     for op in graph.operators:
         side = wanted if kind_of(root, op) in WANT_CONSTANTS else used
-        side.update(_indices(op.inputs))
+        side.update(indices(op.inputs))
     return sorted(used - wanted)
-
-
-def _indices(side: Any) -> list[int]:
-    return [] if side is None else [int(index) for index in side if index >= 0]
 
 
 def _fill(root: Any, graph: Any, index: int) -> None:

@@ -46,7 +46,7 @@ Weight regularizers, weight constraints, frozen layers and inner models work wit
 
 Recurrent layers need a fixed number of steps; `train` unrolls them, whether or not they say
 `unroll=True`. SimpleRNN, GRU and LSTM with `tanh`, `sigmoid` or `relu` are unrolled with a gradient
-of their own, which is several times faster; masked sequences, other activations and other
+of their own; masked sequences, other activations and other
 cells are unrolled as Keras does it.
 
 Models of every shape are exported (`tests/model_export/test_model_shapes.py`): `Sequential`,
