@@ -8,19 +8,39 @@ from setuptools.command.build_py import build_py
 ROOT = Path(__file__).parent
 PARTS = ["protocol", "runtime", "model_export", "server", "client", "device_sim", "cli"]
 
-BASE = ["numpy>=2.0", "absl-py>=2.1", "msgspec>=0.21", "httpx>=0.28", "rich>=14"]
-SERVER = ["flask>=3.1", "waitress>=3.0.2", "sqlalchemy>=2.0.45", "alembic>=1.16"]
+BASE = [
+    "numpy>=2.0",
+    "absl-py>=2.1",
+    "msgspec>=0.21",
+    "httpx>=0.28",
+    "rich>=14",
+    "backports.zstd>=1.0",
+]
+SERVER = [
+    "flask>=3.1",
+    "waitress>=3.0.2",
+    "sqlalchemy>=2.0.45",
+    "alembic>=1.16",
+    "joserfc>=1.5",
+    "prometheus-client>=0.22",
+    "structlog>=25.1",
+]
+# The server over several processes and machines.
+SCALED = [*SERVER, "gunicorn>=27", "gevent>=25.4", "psycopg[binary]>=3.2", "boto3>=1.40"]
+RAY = ["ray>=2.50"]
 DEVICES = ["ai-edge-litert>=2.1.5", "safetensors>=0.5", "matplotlib>=3.10", "pooch>=1.8"]
 EXPORT = ["tensorflow>=2.21", "ai-edge-litert>=2.1.5", "safetensors>=0.5", "flatbuffers>=24.3"]
 
 DEV = [
     "build>=1.2",
     "hypothesis>=6.130",
+    "moto[server]>=5.1",
     "mypy>=1.15",
     "pyright[nodejs]>=1.1.400",
     "pytest>=9",
     "pytest-xdist>=3.6",
     "ruff>=0.11",
+    "schemathesis>=4.0",
     "setuptools>=77",
 ]
 
@@ -49,8 +69,10 @@ setup(
     extras_require={
         "export": EXPORT,
         "server": SERVER,
+        "scaled": SCALED,
+        "ray": RAY,
         "devices": DEVICES,
         "dev": DEV,
-        "all": sorted({*EXPORT, *SERVER, *DEVICES}),
+        "all": sorted({*EXPORT, *SCALED, *RAY, *DEVICES}),
     },
 )

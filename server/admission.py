@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from ..protocol import wire
 from ..protocol.admin import TaskStatus
@@ -39,32 +40,25 @@ _DETAILS = {
 }
 
 
+@dataclass(frozen=True, kw_only=True)
 class Admission:
     """Gives devices their tokens and their places."""
 
-    def __init__(
-        self,
-        store: Store,
-        coordinator: Coordinator,
-        *,
-        clock: Callable[[], float],
-        entropy: Callable[[int], bytes],
-    ) -> None:
-        self._store = store
-        self._coordinator = coordinator
-        self._clock = clock
-        self._entropy = entropy
+    store: Store
+    coordinator: Coordinator
+    clock: Callable[[], float]
+    entropy: Callable[[int], bytes]
 
     def enrol(self, enrolment: Enrolment) -> Device:
         """Makes a device known; only the digest of its token is kept."""
         _require_version(enrolment.protocol_version)
-        device = Device(device_id=self._entropy(16).hex(), token=self._entropy(32).hex())
-        with self._store.write() as tx:
+        device = Device(device_id=self.entropy(16).hex(), token=self.entropy(32).hex())
+        with self.store.write() as tx:
             tx.add_device(
                 device_id=device.device_id,
                 token_sha256=token_digest(device.token),
                 client_version=enrolment.client_version[:MAX_VERSION_LENGTH],
-                now=self._clock(),
+                now=self.clock(),
             )
         return device
 
@@ -74,8 +68,8 @@ class Admission:
         Raises NotFound when no task was ever created for the population.
         """
         _require_version(message.protocol_version)
-        with self._coordinator.turn(), self._store.write() as tx:
-            now = self._clock()
+        with self.coordinator.turn(), self.store.write() as tx:
+            now = self.clock()
             tasks = tx.tasks_of(population)
             if not tasks:
                 raise NotFound(f"no population {population[:64]!r}; check the app's settings")
@@ -83,7 +77,7 @@ class Admission:
             open_rounds = [
                 (task, round_)
                 for task in running
-                if (round_ := self._coordinator.current_round(tx, task.id, now))
+                if (round_ := self.coordinator.current_round(tx, task.id, now))
             ]
             held = tx.open_assignment(device_id=device_id, population=population, now=now)
             if held is not None:
@@ -117,15 +111,15 @@ class Admission:
         if taken is None:
             return RejectionReason.ROUND_FULL
         given = rounds.Assignment(
-            id=self._entropy(16).hex(),
+            id=self.entropy(16).hex(),
             round_id=round_.id,
             device_id=device_id,
             assigned_at=now,
             ends_at=now + task.message.settings.compute_timeout_s,
         )
         tx.add_assignment(given)
-        self._coordinator.expect(given.ends_at)
-        self._coordinator.settle(tx, taken, now)
+        self.coordinator.expect(given.ends_at)
+        self.coordinator.settle(tx, taken, now)
         return given
 
     def _describe(self, view: Reading, held: rounds.Assignment, now: float) -> Assignment:

@@ -61,9 +61,9 @@ def create_app(
         coordinator.sweep(clock())
         admin_token = config.admin_token or folder.admin_token(entropy)
         access = Access(store, blobs, admin_token=admin_token)
-        admission = Admission(store, coordinator, clock=clock, entropy=entropy)
-        delivery = Delivery(store, blobs, coordinator, clock=clock)
-        tasks = Tasks(store, blobs, coordinator, clock=clock)
+        admission = Admission(store=store, coordinator=coordinator, clock=clock, entropy=entropy)
+        delivery = Delivery(store=store, blobs=blobs, coordinator=coordinator, clock=clock)
+        tasks = Tasks(store=store, blobs=blobs, coordinator=coordinator, clock=clock)
 
         app = Flask(__name__, static_folder=None)
         app.config["MAX_CONTENT_LENGTH"] = MAX_JSON_BYTES

@@ -64,39 +64,32 @@ class Held:
         return wire.encoded_bytes(self.spec)
 
 
+@dataclass(frozen=True, kw_only=True)
 class Delivery:
     """Takes reports and updates."""
 
-    def __init__(
-        self,
-        store: Store,
-        blobs: Blobs,
-        coordinator: Coordinator,
-        *,
-        clock: Callable[[], float],
-    ) -> None:
-        self._store = store
-        self._blobs = blobs
-        self._coordinator = coordinator
-        self._clock = clock
+    store: Store
+    blobs: Blobs
+    coordinator: Coordinator
+    clock: Callable[[], float]
 
     def report(
         self, device_id: str, assignment_id: str, report: Report
     ) -> UploadInstruction | Fate:
         """Takes an outcome: a completed one is told where to send the delta."""
-        with self._coordinator.turn():
-            with self._store.write() as tx:
-                now = self._clock()
+        with self.coordinator.turn():
+            with self.store.write() as tx:
+                now = self.clock()
                 held = _held(tx, device_id, assignment_id)
                 _require_plausible(report, held)
                 moved = rounds.on_report(
                     held.assignment,
                     report,
-                    round_=self._coordinator.settle(tx, held.round, now),
+                    round_=self.coordinator.settle(tx, held.round, now),
                     upload_timeout_s=held.task.message.settings.upload_timeout_s,
                     now=now,
                 )
-                self._coordinator.move(tx, held.assignment, moved, now=now)
+                self.coordinator.move(tx, held.assignment, moved, now=now)
             _require_in_time(moved)
         if report.outcome is not Outcome.COMPLETED:
             return _fate(moved, held.task)
@@ -113,23 +106,23 @@ class Delivery:
 
         Checks in the order of docs/protocol.md, the round once more after the body has arrived.
         """
-        with self._coordinator.turn():
+        with self.coordinator.turn():
             spec, sha256 = self._await(device_id, assignment_id, head)
-            with self._blobs.stage(read, length=wire.encoded_bytes(spec)) as staged:
+            with self.blobs.stage(read, length=wire.encoded_bytes(spec)) as staged:
                 staged.require(sha256)
                 _require_usable(staged, spec)
                 return self._accept(device_id, assignment_id, staged)
 
     def abort(self, device_id: str, assignment_id: str) -> None:
         """Gives the place back, if this device holds it."""
-        with self._coordinator.turn(), self._store.write() as tx:
+        with self.coordinator.turn(), self.store.write() as tx:
             held = tx.assignment(assignment_id)
             if held is not None and held.device_id == device_id:
-                self._coordinator.move(tx, held, rounds.on_abort(held), now=self._clock())
+                self.coordinator.move(tx, held, rounds.on_abort(held), now=self.clock())
 
     def fate(self, device_id: str, assignment_id: str) -> Fate:
         """Where an assignment stands."""
-        with self._coordinator.turn(), self._store.read() as view:
+        with self.coordinator.turn(), self.store.read() as view:
             held = _held(view, device_id, assignment_id)
             return _fate(held.assignment, held.task)
 
@@ -137,38 +130,38 @@ class Delivery:
         self, device_id: str, assignment_id: str, head: UploadHead
     ) -> tuple[WeightSpec, str]:
         """The spec and digest of the body that may follow; a late device is noted as late."""
-        with self._store.write() as tx:
-            now = self._clock()
+        with self.store.write() as tx:
+            now = self.clock()
             held = _held(tx, device_id, assignment_id)
             _require_head(head, held)
             sha256 = wire.parse_content_digest(head.content_digest)
             after = self._on_upload(tx, held, sha256, now)
             if after.state is AssignmentState.LATE:
-                self._coordinator.move(tx, held.assignment, after, now=now)
+                self.coordinator.move(tx, held.assignment, after, now=now)
         _require_in_time(after)
         return held.spec, sha256
 
     def _accept(self, device_id: str, assignment_id: str, staged: Staged) -> tuple[Receipt, bool]:
-        with self._store.write() as tx:
-            now = self._clock()
+        with self.store.write() as tx:
+            now = self.clock()
             held = _held(tx, device_id, assignment_id)
             before, after = held.assignment, self._on_upload(tx, held, staged.sha256, now)
-            self._coordinator.move(tx, before, after, now=now)
+            self.coordinator.move(tx, before, after, now=now)
             is_new = after != before and after.state is AssignmentState.UPLOADED
             is_complete = is_new and self._count(tx, after, staged, now)
         _require_in_time(after)
         if is_complete:
-            self._coordinator.wake.set()
+            self.coordinator.wake.set()
         return Receipt(assignment_id=after.id, sha256=staged.sha256, bytes=staged.bytes), is_new
 
     def _count(self, tx: Writing, accepted: Assignment, staged: Staged, now: float) -> bool:
         """Makes the bytes durable, then counts them; returns whether the round has its goal."""
-        self._blobs.publish(staged)
+        self.blobs.publish(staged)
         counted = tx.accept_update(accepted, now=now)
-        return self._coordinator.settle(tx, counted, now).phase is RoundPhase.AGGREGATING
+        return self.coordinator.settle(tx, counted, now).phase is RoundPhase.AGGREGATING
 
     def _on_upload(self, tx: Writing, held: Held, sha256: str, now: float) -> Assignment:
-        round_ = self._coordinator.settle(tx, held.round, now)
+        round_ = self.coordinator.settle(tx, held.round, now)
         return rounds.on_upload(held.assignment, sha256=sha256, round_=round_, now=now)
 
 

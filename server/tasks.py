@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -34,47 +35,40 @@ from .store import Checkpoint, Reading, RoundTally, Store, Task
 NOBODY = RoundTally(states={}, num_examples=0, train_loss=None, bytes_up=0)
 
 
+@dataclass(frozen=True, kw_only=True)
 class Tasks:
     """The operator's side of the server."""
 
-    def __init__(
-        self,
-        store: Store,
-        blobs: Blobs,
-        coordinator: Coordinator,
-        *,
-        clock: Callable[[], float],
-    ) -> None:
-        self._store = store
-        self._blobs = blobs
-        self._coordinator = coordinator
-        self._clock = clock
+    store: Store
+    blobs: Blobs
+    coordinator: Coordinator
+    clock: Callable[[], float]
 
     def put(self, sha256: str, read: ReadBytes, *, length: int) -> bool:
         """Keeps bytes under their digest; returns whether they are new here."""
-        with self._blobs.stage(read, length=length) as staged:
+        with self.blobs.stage(read, length=length) as staged:
             staged.require(sha256)
-            with self._store.write() as tx:
+            with self.store.write() as tx:
                 is_new = tx.deposit_bytes(sha256) is None
                 if is_new:
-                    self._blobs.publish(staged)
-                    tx.add_deposit(sha256=sha256, length=length, now=self._clock())
+                    self.blobs.publish(staged)
+                    tx.add_deposit(sha256=sha256, length=length, now=self.clock())
                 return is_new
 
     def create(self, message: CreateTask) -> tuple[TaskSummary, bool]:
         """Opens round 1 on the given checkpoint; the flag claims that the task is new."""
-        with self._coordinator.turn():
-            with self._store.read() as view:
+        with self.coordinator.turn():
+            with self.store.read() as view:
                 known = _same_task(view, message)
                 if known is not None:
                     return _summary(view, known), False
                 lengths = {name: _deposit_bytes(view, name) for name in _blobs_of(message)}
             self._require_sound(message, checkpoint_bytes=lengths[message.checkpoint_sha256])
-            with self._store.write() as tx:
+            with self.store.write() as tx:
                 known = _same_task(tx, message)
                 if known is not None:
                     return _summary(tx, known), False
-                now = self._clock()
+                now = self.clock()
                 task_id = tx.add_task(
                     message,
                     model_bytes=lengths[message.model_sha256],
@@ -97,8 +91,8 @@ class Tasks:
 
     def stop(self, name: str) -> TaskSummary:
         """Ends a running task and abandons its round; a task that has ended stays as it is."""
-        with self._coordinator.turn(), self._store.write() as tx:
-            task, now = _named(tx, name), self._clock()
+        with self.coordinator.turn(), self.store.write() as tx:
+            task, now = _named(tx, name), self.clock()
             if task.status is not TaskStatus.RUNNING:
                 return _summary(tx, task)
             tx.set_status(task.id, TaskStatus.STOPPED, now=now)
@@ -106,17 +100,17 @@ class Tasks:
             if current is not None:
                 abandoned = rounds.on_abandon(current, AbandonReason.STOPPED, now=now)
                 tx.move_round(current, abandoned, now=now)
-                self._coordinator.expect(now)
+                self.coordinator.expect(now)
             return _summary(tx, tx.task(task.id))
 
     def all(self) -> TaskList:
         """Every task, oldest first."""
-        with self._coordinator.turn(), self._store.read() as view:
+        with self.coordinator.turn(), self.store.read() as view:
             return TaskList(tasks=tuple(_summary(view, task) for task in view.tasks()))
 
     def history(self, name: str) -> TaskHistory:
         """Every attempt and every checkpoint of a task."""
-        with self._coordinator.turn(), self._store.read() as view:
+        with self.coordinator.turn(), self.store.read() as view:
             task = _named(view, name)
             attempts = view.rounds(task.id)
             tallies = view.tallies(task.id)
@@ -132,7 +126,7 @@ class Tasks:
         wanted = wire.encoded_bytes(spec)
         if checkpoint_bytes != wanted:
             raise SpecMismatch(f"the checkpoint has {checkpoint_bytes} bytes, its spec {wanted}")
-        checkpoint = wire.decode(self._blobs.read(message.checkpoint_sha256), spec)
+        checkpoint = wire.decode(self.blobs.read(message.checkpoint_sha256), spec)
         if not np.isfinite(checkpoint.vector).all():
             raise SpecMismatch("the checkpoint holds NaN or infinite weights; export it again")
         _require_summable(message)

@@ -1,0 +1,101 @@
+"""Assignments: the places devices hold, and when they should be done."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Row, bindparam, func, insert, select, update
+
+from ...protocol.messages import AssignmentState, Report
+from .. import rounds as machine
+from ..rounds import Assignment
+from ..tables import assignments, rounds, tasks
+from .connected import Connected, Historian
+
+_ASSIGNMENT = select(assignments).where(assignments.c.id == bindparam("assignment_id"))
+_HELD_PLACES = (
+    select(assignments)
+    .join(rounds, assignments.c.round_id == rounds.c.id)
+    .where(
+        assignments.c.state.in_(sorted(machine.OPEN_STATES)),
+        rounds.c.phase.in_(sorted(machine.OPEN_PHASES)),
+    )
+)
+_OPEN_ASSIGNMENT = (
+    _HELD_PLACES.join(tasks, rounds.c.task_id == tasks.c.id)
+    .where(
+        assignments.c.device_id == bindparam("device_id"),
+        assignments.c.ends_at > bindparam("now"),
+        tasks.c.population == bindparam("population"),
+    )
+    .limit(1)
+)
+_TOOK_PART = select(assignments.c.id).where(
+    assignments.c.round_id == bindparam("round_id"),
+    assignments.c.device_id == bindparam("device_id"),
+)
+_MOVE_ASSIGNMENT = update(assignments).where(
+    assignments.c.id == bindparam("of_assignment"), assignments.c.state == bindparam("from_state")
+)
+_ADD_ASSIGNMENT = insert(assignments)
+
+
+class AssignmentQuestions(Connected):
+    def assignment(self, assignment_id: str) -> Assignment | None:
+        row = self._one(_ASSIGNMENT, assignment_id=assignment_id)
+        return _assignment(row) if row else None
+
+    def uploaded(self, round_id: int) -> list[Assignment]:
+        """The assignments of a round whose updates were accepted and are not yet folded."""
+        query = select(assignments).where(
+            assignments.c.round_id == round_id,
+            assignments.c.state == AssignmentState.UPLOADED,
+        )
+        return [_assignment(row) for row in self._all(query)]
+
+    def open_assignment(self, *, device_id: str, population: str, now: float) -> Assignment | None:
+        """The place a device holds in a round that still takes its update."""
+        row = self._one(_OPEN_ASSIGNMENT, device_id=device_id, population=population, now=now)
+        return _assignment(row) if row else None
+
+    def took_part(self, *, round_id: int, device_id: str) -> bool:
+        return self._one(_TOOK_PART, round_id=round_id, device_id=device_id) is not None
+
+    def overdue(self, now: float) -> list[Assignment]:
+        """Places in open rounds whose present step should be done by now."""
+        query = _HELD_PLACES.where(assignments.c.ends_at <= now)
+        return [_assignment(row) for row in self._all(query.order_by(assignments.c.ends_at))]
+
+    def first_deadline(self) -> float:
+        """When the first place of an open round should be done; infinite when none is held."""
+        query = _HELD_PLACES.with_only_columns(func.min(assignments.c.ends_at))
+        found = self._connection.scalar(query)
+        return math.inf if found is None else float(found)
+
+
+class AssignmentChanges(AssignmentQuestions, Historian):
+    def add_assignment(self, given: Assignment) -> None:
+        self._run(_ADD_ASSIGNMENT, **asdict(given))
+        self._note("assignment", given.id, given.state, now=given.assigned_at)
+
+    def move_assignment(self, before: Assignment, after: Assignment, *, now: float) -> None:
+        """Takes an assignment from one state to another, if it still is where it was."""
+        self._swap(
+            _MOVE_ASSIGNMENT,
+            of_assignment=before.id,
+            from_state=before.state,
+            state=after.state,
+            reason=after.reason,
+            ends_at=after.ends_at,
+            report=after.report.to_json().decode() if after.report else None,
+        )
+        if after.state is not before.state:
+            self._note("assignment", after.id, after.state, reason=after.reason, now=now)
+
+
+def _assignment(row: Row[Any]) -> Assignment:
+    report = Report.from_json(row.report.encode()) if row.report else None
+    state = AssignmentState(row.state)
+    return Assignment(**{**row._mapping, "state": state, "report": report})

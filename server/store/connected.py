@@ -1,0 +1,66 @@
+"""What every subject of the store rests on: a connection, and the history of all transitions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Executable, Row, bindparam, func, insert, select
+
+from ...protocol.errors import Unavailable
+from ..tables import history
+
+# What every request asks or changes is built once, here and in the subjects: building a statement
+# costs more than running it. Names in bindparam are those of no column.
+_OF_ENTITY = (history.c.entity == bindparam("of")) & (history.c.entity_id == bindparam("of_id"))
+_NOTE = insert(history).values(
+    entity=bindparam("of"),
+    entity_id=bindparam("of_id"),
+    seq=select(func.coalesce(func.max(history.c.seq), 0) + 1).where(_OF_ENTITY).scalar_subquery(),
+)
+
+
+class Connected:
+    """Asks within one transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def _the(self, query: Executable, **values: object) -> Row[Any]:
+        return self._connection.execute(query, values).one()
+
+    def _one(self, query: Executable, **values: object) -> Row[Any] | None:
+        return self._connection.execute(query, values).one_or_none()
+
+    def _all(self, query: Executable, **values: object) -> Sequence[Row[Any]]:
+        return self._connection.execute(query, values).all()
+
+
+class Historian(Connected):
+    """Changes within one transaction; every change of a state leaves a history row."""
+
+    def _run(self, statement: Executable, **values: object) -> None:
+        self._connection.execute(statement, values)
+
+    def _swap(self, statement: Executable, **values: object) -> None:
+        """Runs a compare-and-set: exactly one row must still be what it was."""
+        if self._connection.execute(statement, values).rowcount != 1:
+            raise Unavailable("another writer was faster; try again", retry_after_s=5.0)
+
+    def _note(
+        self,
+        entity: str,
+        entity_id: int | str,
+        state: str,
+        *,
+        now: float,
+        reason: str | None = None,
+    ) -> None:
+        values = {
+            "of": entity,
+            "of_id": str(entity_id),
+            "state": state,
+            "reason": reason,
+            "at": now,
+        }
+        self._run(_NOTE, **values)

@@ -1,0 +1,46 @@
+"""Deposits: what an operator has put, and which bytes something still refers to."""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, exists, insert, or_, select, union
+
+from ..tables import checkpoints, deposits, tasks, updates
+from .connected import Connected, Historian
+
+
+class DepositQuestions(Connected):
+    def deposit_bytes(self, sha256: str) -> int | None:
+        """The length of what an operator has put under this name."""
+        row = self._one(select(deposits.c.bytes).where(deposits.c.sha256 == sha256))
+        return None if row is None else int(row.bytes)
+
+    def is_downloadable(self, sha256: str) -> bool:
+        """Whether a task offers these bytes; an update of a device never is."""
+        of_task = or_(tasks.c.model_sha256 == sha256, tasks.c.manifest_sha256 == sha256)
+        offered = or_(
+            exists(select(tasks.c.id).where(of_task)),
+            exists(select(checkpoints.c.id).where(checkpoints.c.sha256 == sha256)),
+        )
+        return bool(self._connection.scalar(select(offered)))
+
+    def needed_blobs(self) -> frozenset[str]:
+        """The names of all bytes that something still refers to."""
+        kept = union(
+            select(deposits.c.sha256),
+            select(checkpoints.c.sha256),
+            select(updates.c.sha256).where(updates.c.is_stored),
+        )
+        return frozenset(self._connection.scalars(kept))
+
+
+class DepositChanges(DepositQuestions, Historian):
+    def add_deposit(self, *, sha256: str, length: int, now: float) -> None:
+        self._run(insert(deposits).values(sha256=sha256, bytes=length, put_at=now))
+
+    def forget_deposits(self, *, before: float) -> None:
+        """Drops what an operator put before then and no task has come to use."""
+        used = select(tasks.c.id).where(
+            (tasks.c.model_sha256 == deposits.c.sha256)
+            | (tasks.c.manifest_sha256 == deposits.c.sha256)
+        )
+        self._run(delete(deposits).where(deposits.c.put_at < before, ~exists(used)))

@@ -1,0 +1,103 @@
+"""Rounds: their phases and their counts, each changed by one statement."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Row, bindparam, insert, select, update
+
+from ...protocol.admin import RoundPhase
+from .. import rounds as machine
+from ..rounds import Round
+from ..tables import rounds
+from .connected import Connected, Historian
+
+_ROUND = select(rounds).where(rounds.c.id == bindparam("round_id"))
+_UNDER_WAY = (
+    select(rounds).where(rounds.c.phase.not_in(sorted(machine.FINAL_PHASES))).order_by(rounds.c.id)
+)
+_CURRENT_ROUND = _UNDER_WAY.where(rounds.c.task_id == bindparam("task_id"))
+_OPEN_ROUND = (rounds.c.id == bindparam("of_round")) & rounds.c.phase.in_(
+    sorted(machine.OPEN_PHASES)
+)
+_TAKE_PLACE = (
+    update(rounds)
+    .where(_OPEN_ROUND, rounds.c.assigned < rounds.c.capacity)
+    .values(assigned=rounds.c.assigned + 1)
+    .returning(rounds)
+)
+_GIVE_PLACE_BACK = update(rounds).where(_OPEN_ROUND).values(assigned=rounds.c.assigned - 1)
+_MOVE_ROUND = update(rounds).where(
+    rounds.c.id == bindparam("of_round"),
+    rounds.c.phase == bindparam("from_phase"),
+    rounds.c.epoch == bindparam("from_epoch"),
+)
+
+
+class RoundQuestions(Connected):
+    def round(self, round_id: int) -> Round:
+        return round_of_row(self._the(_ROUND, round_id=round_id))
+
+    def rounds(self, task_id: int) -> list[Round]:
+        """Every attempt of a task, in order."""
+        query = select(rounds).where(rounds.c.task_id == task_id)
+        rows = self._all(query.order_by(rounds.c.number, rounds.c.attempt))
+        return [round_of_row(row) for row in rows]
+
+    def current_round(self, task_id: int) -> Round | None:
+        """The attempt that is under way, if the task has one."""
+        row = self._one(_CURRENT_ROUND, task_id=task_id)
+        return round_of_row(row) if row else None
+
+    def rounds_under_way(self) -> list[Round]:
+        return [round_of_row(row) for row in self._all(_UNDER_WAY)]
+
+
+class RoundChanges(RoundQuestions, Historian):
+    def add_round(self, opened: Round) -> None:
+        """Opens a round; its ``id`` is given by the database."""
+        values = asdict(opened)
+        del values["id"]
+        row = self._the(insert(rounds).values(values).returning(rounds.c.id))
+        self._note("round", row.id, opened.phase, now=opened.opened_at)
+
+    def move_round(self, before: Round, after: Round, *, now: float) -> None:
+        """Takes a round from one phase to another, if it still is where it was believed to be."""
+        self._swap(
+            _MOVE_ROUND,
+            of_round=before.id,
+            from_phase=before.phase,
+            from_epoch=before.epoch,
+            phase=after.phase,
+            reason=after.reason,
+            selection_ends_at=after.selection_ends_at,
+            report_ends_at=after.report_ends_at,
+            closed_at=after.closed_at,
+        )
+        if after.phase is not before.phase:
+            self._note("round", after.id, after.phase, reason=after.reason, now=now)
+
+    def claim_round(self, round_id: int) -> Round | None:
+        """Takes the next epoch of a round that waits for its sum, or None if it no longer does."""
+        query = (
+            update(rounds)
+            .where(rounds.c.id == round_id, rounds.c.phase == RoundPhase.AGGREGATING)
+            .values(epoch=rounds.c.epoch + 1)
+            .returning(rounds)
+        )
+        row = self._connection.execute(query).one_or_none()
+        return round_of_row(row) if row else None
+
+    def take_place(self, round_id: int) -> Round | None:
+        """One statement, so that a round never gives more places than it has; None when full."""
+        row = self._connection.execute(_TAKE_PLACE, {"of_round": round_id}).one_or_none()
+        return round_of_row(row) if row else None
+
+    def give_place_back(self, round_id: int) -> None:
+        """A closed round keeps its counts."""
+        self._run(_GIVE_PLACE_BACK, of_round=round_id)
+
+
+def round_of_row(row: Row[Any]) -> Round:
+    return Round(**{**row._mapping, "phase": RoundPhase(row.phase)})

@@ -1,0 +1,90 @@
+"""Tasks: as they were created, and whether they run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Row, bindparam, insert, select, update
+
+from ...protocol.admin import CreateTask, TaskStatus
+from ..tables import tasks
+from .connected import Connected, Historian
+
+_TASK = select(tasks).where(tasks.c.id == bindparam("task_id"))
+_TASKS_OF = (
+    select(tasks).where(tasks.c.population == bindparam("population")).order_by(tasks.c.id.desc())
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """A task as it was created, and whether it runs."""
+
+    id: int
+    message: CreateTask
+    model_bytes: int
+    manifest_bytes: int
+    status: TaskStatus
+
+
+class TaskQuestions(Connected):
+    def tasks(self) -> list[Task]:
+        return [_task(row) for row in self._all(select(tasks).order_by(tasks.c.id))]
+
+    def tasks_of(self, population: str) -> list[Task]:
+        """Every task a population ever had, newest first."""
+        return [_task(row) for row in self._all(_TASKS_OF, population=population)]
+
+    def task(self, task_id: int) -> Task:
+        return _task(self._the(_TASK, task_id=task_id))
+
+    def task_named(self, name: str) -> Task | None:
+        row = self._one(select(tasks).where(tasks.c.name == name))
+        return _task(row) if row else None
+
+
+class TaskChanges(TaskQuestions, Historian):
+    def add_task(
+        self, message: CreateTask, *, model_bytes: int, manifest_bytes: int, now: float
+    ) -> int:
+        """Returns the task's id."""
+        row = self._the(
+            insert(tasks)
+            .values(
+                name=message.name,
+                population=message.population,
+                message=message.to_json().decode(),
+                model_sha256=message.model_sha256,
+                model_bytes=model_bytes,
+                manifest_sha256=message.manifest_sha256,
+                manifest_bytes=manifest_bytes,
+                status=TaskStatus.RUNNING,
+                created_at=now,
+            )
+            .returning(tasks.c.id)
+        )
+        self._note("task", row.id, TaskStatus.RUNNING, now=now)
+        return int(row.id)
+
+    def set_status(self, task_id: int, status: TaskStatus, *, now: float) -> None:
+        """Stops or finishes a running task."""
+        running = (tasks.c.id == task_id) & (tasks.c.status == TaskStatus.RUNNING)
+        self._swap(update(tasks).where(running), status=status)
+        self._note("task", task_id, status, now=now)
+
+
+@lru_cache(maxsize=64)
+def _message(text: str) -> CreateTask:
+    return CreateTask.from_json(text.encode())
+
+
+def _task(row: Row[Any]) -> Task:
+    return Task(
+        id=row.id,
+        message=_message(row.message),
+        model_bytes=row.model_bytes,
+        manifest_bytes=row.manifest_bytes,
+        status=TaskStatus(row.status),
+    )
