@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..protocol.artifact import Artifact
-from ..protocol.plan import RoundSettings
+from ..protocol.plan import RetryWindow, RoundSettings
 from . import flags as groups
 from . import model_flags, models
 from .flags import Group, Values
 from .parsing import exactly, optional_path, required
-from .tables import show_history, show_tasks
+from .tables import show_device, show_history, show_tasks
 
 if TYPE_CHECKING:
     from ..device_sim.report import Summary
@@ -95,6 +95,20 @@ def _task_stop(words: list[str], values: Values) -> None:
     print(f"task {task.name} is {task.status} after {task.committed} rounds")
 
 
+def _device_show(words: list[str], values: Values) -> None:
+    (device_id,) = exactly(words, "ID")
+    show_device(groups.admin_of(values).device(device_id))
+
+
+def _device_revoke(words: list[str], values: Values) -> None:
+    (device_id,) = exactly(words, "ID")
+    show_device(groups.admin_of(values).revoke_device(device_id))
+
+
+# In a simulation time costs nothing: a fixed window keeps runs comparable.
+SIMULATED_RETRY = RetryWindow(min_s=60.0, max_s=300.0)
+
+
 def _simulate(words: list[str], values: Values) -> None:
     from ..device_sim.datasets import fetch
     from .simulation import Scenario, live, virtual
@@ -106,7 +120,7 @@ def _simulate(words: list[str], values: Values) -> None:
         task=task,
         population=values.population,
         plan=groups.plan_of(values, default=artifact.manifest.plan),
-        settings=groups.settings_of(values, default=RoundSettings(goal=10)),
+        settings=groups.settings_of(values, default=RoundSettings(goal=10, retry=SIMULATED_RETRY)),
         phones=values.phones,
         alpha=values.alpha,
         sigma=values.sigma,
@@ -219,6 +233,20 @@ COMMANDS = {
             "Ends a task; its checkpoints stay.",
             (groups.connection,),
             _task_stop,
+        ),
+        Command(
+            "device show",
+            "ID",
+            "Shows what the server knows of a device.",
+            (groups.connection,),
+            _device_show,
+        ),
+        Command(
+            "device revoke",
+            "ID",
+            "Sends a device away for good; its updates so far stay.",
+            (groups.connection,),
+            _device_revoke,
         ),
         Command(
             "simulate",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
-from ..protocol.admin import RoundSummary, TaskHistory, TaskList
+from ..protocol.admin import DeviceSummary, RoundSummary, TaskHistory, TaskList
 
 if TYPE_CHECKING:
     from ..model_export import Verification
@@ -65,6 +66,21 @@ def show_tasks(tasks: TaskList, console: Console | None = None) -> None:
             f"{current.accepted} of {current.goal}" if current else "",
         )
     (console or _console()).print(table if tasks.tasks else "there are no tasks")
+
+
+def show_device(device: DeviceSummary, console: Console | None = None) -> None:
+    """What is known of a device, a line each."""
+    table = Table(show_header=False, box=None)
+    for name, value in {
+        "device": device.device_id,
+        "client": device.client_version,
+        "attested by": device.attested_by or "nobody",
+        "enrolled": _instant(device.enrolled_at),
+        "token until": _instant(device.expires_at),
+        "sent away": _instant(device.revoked_at),
+    }.items():
+        table.add_row(name, value)
+    (console or _console()).print(table)
 
 
 def show_history(history: TaskHistory, console: Console | None = None) -> None:
@@ -141,3 +157,9 @@ def _cells(round_: RoundSummary) -> list[str]:
 def _label(round_: RoundSummary) -> str:
     """The round's number, and behind a dot the attempt if it is not the first."""
     return str(round_.round) if round_.attempt == 1 else f"{round_.round}.{round_.attempt}"
+
+
+def _instant(at: float | None) -> str:
+    if at is None:
+        return "-"
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

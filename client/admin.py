@@ -6,6 +6,7 @@ from ..protocol import wire
 from ..protocol.admin import (
     CheckpointSummary,
     CreateTask,
+    DeviceSummary,
     TaskHistory,
     TaskList,
     TaskSummary,
@@ -70,6 +71,17 @@ class AdminClient:
     def stop(self, name: str) -> TaskSummary:
         answer = self._session.exchange("POST", f"/v1/admin/tasks/{name}/stop", token=self._token)
         return TaskSummary.from_json(answer.content)
+
+    def device(self, device_id: str) -> DeviceSummary:
+        answer = self._session.exchange("GET", f"/v1/admin/devices/{device_id}", token=self._token)
+        return DeviceSummary.from_json(answer.content)
+
+    def revoke_device(self, device_id: str) -> DeviceSummary:
+        """Ends a device's token for good."""
+        answer = self._session.exchange(
+            "POST", f"/v1/admin/devices/{device_id}/revoke", token=self._token
+        )
+        return DeviceSummary.from_json(answer.content)
 
     def download(self, checkpoint: CheckpointSummary) -> bytes:
         """Fetches a checkpoint; raises DigestMismatch when it is not the one that was named."""

@@ -30,19 +30,32 @@ class DeviceClient:
         self.device = device
         self.traffic = Traffic()
 
-    def enrol(self, enrolment: Enrolment) -> Device:
-        """Becomes known to the server; later calls carry the token it gave."""
-        answer = self._session.exchange("POST", "/v1/devices", body=enrolment, traffic=self.traffic)
+    def enrol(self, enrolment: Enrolment, *, key: str | None = None) -> Device:
+        """Becomes known to the server, or known anew; later calls carry the token it gave.
+
+        With a random ``key`` of 16 to 200 characters a repeated call has the same answer.
+        """
+        answer = self._session.exchange(
+            "POST",
+            "/v1/devices",
+            token=self._token,
+            body=enrolment,
+            headers=_marked(key),
+            traffic=self.traffic,
+        )
         self.device = Device.from_json(answer.content)
         return self.device
 
-    def check_in(self, population: str, message: CheckIn) -> Assignment | Rejection:
+    def check_in(
+        self, population: str, message: CheckIn, *, key: str | None = None
+    ) -> Assignment | Rejection:
         """Offers to serve; being turned away is an answer, not an error."""
         answer = self._session.exchange(
             "POST",
             f"/v1/populations/{population}/check-ins",
             token=self._token,
             body=message,
+            headers=_marked(key),
             traffic=self.traffic,
         )
         if answer.status_code == 201:
@@ -72,7 +85,10 @@ class DeviceClient:
         return Fate.from_json(answer.content)
 
     def upload(self, instruction: UploadInstruction, body: bytes) -> Receipt:
-        """Sends the encoded delta; sending the same bytes again is harmless."""
+        """Sends the encoded delta; sending the same bytes again is harmless.
+
+        The instruction's own ``Authorization`` beats the device's token.
+        """
         answer = self._session.exchange(
             instruction.method,
             instruction.url,
@@ -103,3 +119,7 @@ class DeviceClient:
     @property
     def _token(self) -> str | None:
         return self.device.token if self.device else None
+
+
+def _marked(key: str | None) -> dict[str, str]:
+    return {} if key is None else {"Idempotency-Key": key}

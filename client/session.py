@@ -11,11 +11,10 @@ import msgspec
 from ..protocol.errors import (
     NoAnswer,
     PocketFedError,
-    Problem,
     ProtocolError,
     Unavailable,
-    from_problem,
 )
+from ..protocol.problems import Problem, from_problem
 from ..protocol.record import Record
 
 _PROBLEM = "application/problem+json"
@@ -60,7 +59,7 @@ class Session:
         if isinstance(body, Record):
             fields["Content-Type"] = "application/json"
         if token is not None:
-            fields["Authorization"] = f"Bearer {token}"
+            fields.setdefault("Authorization", f"Bearer {token}")
         try:
             answer = self._http.request(method, path, content=content, headers=fields)
         except httpx.TransportError as error:

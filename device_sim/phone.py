@@ -19,7 +19,7 @@ from functools import partial
 from .. import __version__
 from ..client import DeviceClient
 from ..protocol import wire
-from ..protocol.errors import AssignmentExpired, PocketFedError, RoundClosed
+from ..protocol.errors import AssignmentExpired, PocketFedError, RoundClosed, TokenExpired
 from ..protocol.messages import (
     Assignment,
     CheckIn,
@@ -94,7 +94,7 @@ class Phone:
     def wake(self) -> float:
         """Takes the next step; returns when to be woken again, in seconds on the fleet's clock."""
         try:
-            wait_s = self._act()
+            wait_s = self._act_as_known()
         except PocketFedError as error:
             self._tries += 1
             wait_s = self._after(error)
@@ -107,6 +107,14 @@ class Phone:
         with contextlib.suppress(PocketFedError):
             self._client.abort(self._assignment.assignment_id)
         self._end(SessionOutcome.FAILED, "!", detail="the fleet stopped")
+
+    def _act_as_known(self) -> float:
+        """Takes the step; a phone whose token has ended enrols again first, as the same device."""
+        try:
+            return self._act()
+        except TokenExpired:
+            self._client.enrol(Enrolment(client_version=__version__))
+            return self._act()
 
     def _check_in(self) -> float:
         if self._client.device is None:

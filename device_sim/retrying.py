@@ -8,6 +8,8 @@ from enum import Enum
 import numpy as np
 
 from ..protocol.errors import (
+    AttestationFailed,
+    DeviceRevoked,
     NoAnswer,
     NotFound,
     PocketFedError,
@@ -72,7 +74,7 @@ def remedy(error: PocketFedError, *, step: Step, tries: int, policy: RetryPolicy
     """
     if error.retryable:
         return Remedy.SAME_REQUEST if tries < policy.tries else Remedy.NO_ANSWER
-    if isinstance(error, (UnsupportedVersion, Unauthenticated)):
+    if isinstance(error, (UnsupportedVersion, Unauthenticated, DeviceRevoked, AttestationFailed)):
         return Remedy.REFUSED
     if step is Step.CHECK_IN:
         return Remedy.REFUSED if isinstance(error, NotFound) else Remedy.NO_ANSWER

@@ -90,6 +90,17 @@ class TaskSummary(Record, frozen=True, kw_only=True):
     committed: Count = 0
 
 
+class DeviceSummary(Record, frozen=True, kw_only=True):
+    """What the server knows of one device; instants are of the server's clock."""
+
+    device_id: str
+    client_version: str
+    enrolled_at: float
+    expires_at: float | None = None
+    revoked_at: float | None = None
+    attested_by: str | None = None
+
+
 class TaskList(Record, frozen=True, kw_only=True):
     tasks: tuple[TaskSummary, ...]
 

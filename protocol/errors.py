@@ -9,6 +9,7 @@
     │  │  └─ TruncatedBody      400  the body ended before its Content-Length
     │  ├─ UnsupportedVersion    400
     │  ├─ NameTaken             409  another task has this name
+    │  ├─ KeyReused             422  an Idempotency-Key came again with another message
     │  ├─ LengthRequired        411
     │  ├─ PayloadTooLarge       413
     │  ├─ UnsupportedMediaType  415
@@ -17,6 +18,10 @@
     │  └─ ImplausibleReport     422
     ├─ AccessError                   the sender may not do this
     │  ├─ Unauthenticated       401
+    │  │  ├─ TokenExpired       401  enrol again with the old token, and go on as the same device
+    │  │  └─ AttestationNeeded  401  enrol again with the answer to the ``challenge``
+    │  ├─ AttestationFailed     403
+    │  ├─ DeviceRevoked         403
     │  ├─ NotAssigned           403
     │  └─ NotFound              404
     ├─ RoundError                    the message was fine, the round moved on: check in again
@@ -24,6 +29,7 @@
     │  ├─ ReportConflict        409
     │  └─ AssignmentExpired     410
     ├─ Unavailable              503  the receiver cannot answer now: try again later
+    │  ├─ RateLimited           429  the sender asks too often
     │  └─ NoAnswer                   no answer came at all; made by the asking side
     ├─ ExportError                   the developer, offline
     │  ├─ UnsupportedLayer
@@ -34,15 +40,12 @@
     ├─ DataError                     a data set is missing or is not what it should be
     └─ ConfigError                   the operator, at start-up
 
-On the wire an error is a problem document (RFC 9457) with a ``code``; ``from_problem`` turns it
-back into the error it was.
+On the wire an error is a problem document with a ``code``: ``problems``.
 """
 
 from __future__ import annotations
 
 from typing import ClassVar
-
-import msgspec
 
 
 class PocketFedError(Exception):
@@ -84,6 +87,11 @@ class UnsupportedVersion(ProtocolError):
 class NameTaken(ProtocolError):
     code = "name_taken"
     status = 409
+
+
+class KeyReused(ProtocolError):
+    code = "key_reused"
+    status = 422
 
 
 class LengthRequired(ProtocolError):
@@ -128,6 +136,28 @@ class Unauthenticated(AccessError):
     status = 401
 
 
+class TokenExpired(Unauthenticated):
+    code = "token_expired"
+
+
+class AttestationNeeded(Unauthenticated):
+    """The server vouches for no device by itself; ``challenge`` is what must be attested."""
+
+    code = "attestation_needed"
+
+    def __init__(self, message: str, *, challenge: str = "") -> None:
+        super().__init__(message)
+        self.challenge = challenge
+
+
+class AttestationFailed(AccessError):
+    code = "attestation_failed"
+
+
+class DeviceRevoked(AccessError):
+    code = "device_revoked"
+
+
 class NotAssigned(AccessError):
     code = "not_assigned"
 
@@ -167,6 +197,11 @@ class Unavailable(PocketFedError):
     def __init__(self, message: str, *, retry_after_s: float = 60.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class RateLimited(Unavailable):
+    code = "rate_limited"
+    status = 429
 
 
 class NoAnswer(Unavailable):
@@ -226,54 +261,6 @@ class ConfigError(PocketFedError):
         self.setting = setting
 
 
-class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An error as it travels: RFC 9457, plus ``code`` and ``retry_after_s``."""
-
-    code: str
-    title: str
-    status: int
-    detail: str
-    retry_after_s: float | None = None
-
-
-def to_problem(error: PocketFedError) -> Problem:
-    """Renders an error as a problem document; nothing but ``str(error)`` leaves the process."""
-    return Problem(
-        code=error.code,
-        title=type(error).__name__,
-        status=error.status,
-        detail=str(error),
-        retry_after_s=error.retry_after_s if isinstance(error, Unavailable) else None,
-    )
-
-
-def from_problem(problem: Problem) -> PocketFedError:
-    """Rebuilds the error a problem document was made from.
-
-    A code this version does not know becomes the nearest ancestor its status allows.
-    """
-    kind = _BY_CODE.get(problem.code)
-    if kind is None and problem.status >= 500:
-        kind = Unavailable
-    if kind is not None and issubclass(kind, Unavailable):
-        return kind(problem.detail, retry_after_s=problem.retry_after_s or 60.0)
-    if kind is None:
-        return ProtocolError(f"{problem.code}: {problem.detail}")
-    error = kind.__new__(kind)
-    Exception.__init__(error, problem.detail)
-    return error
-
-
 def first_line(error: object) -> str:
     """What an error of another library says, for a sentence of ours."""
     return str(error).strip().splitlines()[0]
-
-
-def _tree(root: type[PocketFedError]) -> dict[str, type[PocketFedError]]:
-    found = {root.code: root}
-    for child in root.__subclasses__():
-        found.update(_tree(child))
-    return found
-
-
-_BY_CODE = _tree(PocketFedError)

@@ -10,11 +10,20 @@ from .record import Count, Name, Positive, Record, Seconds, Sha256
 PROTOCOL_VERSION = 1
 
 
+class Attestation(Record, frozen=True, kw_only=True):
+    """What vouches for a device: a service's ``token`` over the server's ``challenge``."""
+
+    kind: str
+    token: str
+    challenge: str
+
+
 class Enrolment(Record, frozen=True, kw_only=True):
     """A device asks to become known."""
 
     protocol_version: Positive = PROTOCOL_VERSION
     client_version: str
+    attestation: Attestation | None = None
 
 
 class Device(Record, frozen=True, kw_only=True):
@@ -22,6 +31,7 @@ class Device(Record, frozen=True, kw_only=True):
 
     device_id: str
     token: str
+    expires_in_s: Seconds | None = None
 
 
 class Capabilities(Record, frozen=True, kw_only=True):

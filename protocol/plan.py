@@ -58,7 +58,9 @@ class RoundSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ``goal`` reports end a round; ``ceil(goal * over_selection)`` devices are assigned; at the
     deadline ``ceil(goal * minimum_fraction)`` reports still suffice. The two time-outs bound the
     round's selection and its reporting; the compute and upload time-outs bound one device.
-    ``rounds`` is how many rounds the task commits before it stops, or None for no end.
+    ``retry`` is when turned-away devices come back, or None to have the server pace them by how
+    many there are. ``rounds`` is how many rounds the task commits before it stops, or None for no
+    end.
     """
 
     goal: Positive = 100
@@ -68,7 +70,7 @@ class RoundSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     report_timeout_s: Rate = 1800.0
     compute_timeout_s: Rate = 900.0
     upload_timeout_s: Rate = 900.0
-    retry: RetryWindow = RetryWindow(min_s=60.0, max_s=300.0)
+    retry: RetryWindow | None = None
     server_learning_rate: Rate = 1.0
     rounds: Positive | None = None
 

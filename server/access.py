@@ -4,29 +4,47 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from ..protocol.errors import NotFound, Unauthenticated
+from ..protocol.errors import DeviceRevoked, NotFound, TokenExpired, Unauthenticated
 from .blobs import Blobs
+from .seals import Seals
 from .store import Store
 
 
+@dataclass(frozen=True, kw_only=True)
 class Access:
     """Knows devices and the operator by the digests of their tokens."""
 
-    def __init__(self, store: Store, blobs: Blobs, *, admin_token: str) -> None:
-        self._store = store
-        self._blobs = blobs
-        self._admin_digest = token_digest(admin_token)
+    store: Store
+    blobs: Blobs
+    seals: Seals
+    clock: Callable[[], float]
+    admin_token: str
 
     def device_id(self, token: str) -> str:
-        """The device this token belongs to; raises Unauthenticated."""
-        digest = token_digest(token)
-        with self._store.read() as view:
-            known = view.device_with_token(digest)
-        if known is None or not hmac.compare_digest(known[1], digest):
+        """The device this token belongs to; raises Unauthenticated, TokenExpired, DeviceRevoked."""
+        with self.store.read() as view:
+            known = view.device_with_token(token_digest(token))
+        if known is None:
             raise Unauthenticated("the token belongs to no device; enrol first")
-        return known[0]
+        if known.revoked_at is not None:
+            raise DeviceRevoked("this device was sent away; it cannot take part")
+        if known.expires_at is not None and self.clock() >= known.expires_at:
+            raise TokenExpired("the token has expired; enrol again with it as the bearer")
+        return known.id
+
+    def uploader_id(self, token: str, assignment_id: str) -> str:
+        """The device on whose behalf an update comes: by its token, or by the upload's own."""
+        if not self.seals.may_upload(token, assignment_id):
+            return self.device_id(token)
+        with self.store.read() as view:
+            held = view.assignment(assignment_id)
+        if held is None:
+            raise NotFound(f"no assignment {assignment_id[:64]!r}; check in again")
+        return held.device_id
 
     def require_operator(self, token: str) -> None:
         """Raises Unauthenticated unless this is the operator's token."""
@@ -37,13 +55,13 @@ class Access:
         """Where bytes lie that a task offers; an update of a device is not among them."""
         if not self._is_operator(token):
             self.device_id(token)
-        with self._store.read() as view:
+        with self.store.read() as view:
             if not view.is_downloadable(sha256):
                 raise NotFound("no task offers these bytes; check in again")
-        return self._blobs.path(sha256)
+        return self.blobs.path(sha256)
 
     def _is_operator(self, token: str) -> bool:
-        return hmac.compare_digest(self._admin_digest, token_digest(token))
+        return hmac.compare_digest(token_digest(self.admin_token), token_digest(token))
 
 
 def token_digest(token: str) -> str:

@@ -9,19 +9,26 @@ from flask import Blueprint, Response, request
 from ..protocol.admin import CreateTask
 from ..protocol.errors import LengthRequired, MalformedPayload, PayloadTooLarge
 from .access import Access
+from .config import Config
+from .devices import Devices
 from .http import bearer, content_length, parse, raw_body, render
 from .tasks import Tasks
 
+# What nginx says of a client certificate it has checked ($ssl_client_verify).
+VERIFIED = "SUCCESS"
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
-def blueprint(tasks: Tasks, access: Access, *, max_blob_bytes: int) -> Blueprint:
+def blueprint(tasks: Tasks, devices: Devices, access: Access, config: Config) -> Blueprint:
     """The routes of an operator; docs/protocol.md, "Operator"."""
     api = Blueprint("admin_api", __name__, url_prefix="/v1/admin")
 
     @api.before_request
     def authenticate() -> None:
-        access.require_operator(bearer(request))
+        header = config.admin_proxy_header
+        is_vouched_for = header and request.headers.get(header) == VERIFIED
+        if not is_vouched_for:
+            access.require_operator(bearer(request))
 
     @api.put("/blobs/<sha256>")
     def put(sha256: str) -> Response:
@@ -30,8 +37,8 @@ def blueprint(tasks: Tasks, access: Access, *, max_blob_bytes: int) -> Blueprint
         length = content_length(request)
         if length is None:
             raise LengthRequired("send Content-Length with a blob")
-        if length > max_blob_bytes:
-            raise PayloadTooLarge(f"the blob has {length} bytes, at most {max_blob_bytes}")
+        if length > config.max_blob_bytes:
+            raise PayloadTooLarge(f"the blob has {length} bytes, at most {config.max_blob_bytes}")
         is_new = tasks.put(sha256, raw_body(request), length=length)
         return Response(status=201 if is_new else 200)
 
@@ -51,5 +58,13 @@ def blueprint(tasks: Tasks, access: Access, *, max_blob_bytes: int) -> Blueprint
     @api.post("/tasks/<name>/stop")
     def stop(name: str) -> Response:
         return render(tasks.stop(name))
+
+    @api.get("/devices/<device_id>")
+    def look(device_id: str) -> Response:
+        return render(devices.look(device_id))
+
+    @api.post("/devices/<device_id>/revoke")
+    def revoke(device_id: str) -> Response:
+        return render(devices.revoke(device_id))
 
     return api

@@ -1,4 +1,4 @@
-"""Who takes part: devices enrol, and check in for a place in a round."""
+"""Who takes part: devices check in for a place in a round."""
 
 from __future__ import annotations
 
@@ -7,18 +7,13 @@ from dataclasses import dataclass
 
 from ..protocol import wire
 from ..protocol.admin import TaskStatus
-from ..protocol.errors import (
-    NotFound,
-    UnsupportedVersion,
-)
+from ..protocol.errors import AssignmentExpired, NotFound, UnsupportedVersion
 from ..protocol.messages import (
     PROTOCOL_VERSION,
     Assignment,
     AssignmentState,
     Capabilities,
     CheckIn,
-    Device,
-    Enrolment,
     Rejection,
     RejectionReason,
     Resource,
@@ -27,11 +22,13 @@ from ..protocol.weights import WeightSpec
 from . import rounds
 from .access import token_digest
 from .coordinator import Coordinator
+from .limits import Limit
+from .rates import require_rate
 from .rounds import Round
+from .steering import Steering
 from .store import Reading, Store, Task, Writing
 
 CODEC = "float32"
-MAX_VERSION_LENGTH = 100
 _DETAILS = {
     RejectionReason.NO_TASK: "no task of this population runs",
     RejectionReason.ROUND_FULL: "every place of this round is taken",
@@ -41,71 +38,86 @@ _DETAILS = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class Visit:
+    """One check-in: who comes for which population, with what, and when."""
+
+    device_id: str
+    population: str
+    capabilities: Capabilities
+    key_sha256: str | None
+    now: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Admission:
-    """Gives devices their tokens and their places."""
+    """Gives devices their places."""
 
     store: Store
     coordinator: Coordinator
     clock: Callable[[], float]
     entropy: Callable[[int], bytes]
+    steering: Steering
+    check_ins: Limit
 
-    def enrol(self, enrolment: Enrolment) -> Device:
-        """Makes a device known; only the digest of its token is kept."""
-        _require_version(enrolment.protocol_version)
-        device = Device(device_id=self.entropy(16).hex(), token=self.entropy(32).hex())
-        with self.store.write() as tx:
-            tx.add_device(
-                device_id=device.device_id,
-                token_sha256=token_digest(device.token),
-                client_version=enrolment.client_version[:MAX_VERSION_LENGTH],
-                now=self.clock(),
-            )
-        return device
-
-    def check_in(self, device_id: str, population: str, message: CheckIn) -> Assignment | Rejection:
+    def check_in(
+        self, device_id: str, population: str, message: CheckIn, *, key: str | None = None
+    ) -> Assignment | Rejection:
         """Gives the device a place, the one it holds already if there is one, or turns it away.
 
-        Raises NotFound when no task was ever created for the population.
+        A check-in that comes twice with one ``key`` takes no second place. Raises NotFound when no
+        task was ever created for the population, RateLimited when the device asks too often.
         """
-        _require_version(message.protocol_version)
+        require_version(message.protocol_version)
         with self.coordinator.turn(), self.store.write() as tx:
-            now = self.clock()
+            visit = Visit(
+                device_id=device_id,
+                population=population,
+                capabilities=message.capabilities,
+                key_sha256=None if key is None else token_digest(key),
+                now=self.clock(),
+            )
             tasks = tx.tasks_of(population)
             if not tasks:
                 raise NotFound(f"no population {population[:64]!r}; check the app's settings")
-            running = [task for task in tasks if task.status is TaskStatus.RUNNING]
-            open_rounds = [
-                (task, round_)
-                for task in running
-                if (round_ := self.coordinator.current_round(tx, task.id, now))
-            ]
-            held = tx.open_assignment(device_id=device_id, population=population, now=now)
-            if held is not None:
-                return self._describe(tx, held, now)
-            reasons = [RejectionReason.NO_TASK] if not open_rounds else []
-            for task, round_ in open_rounds:
-                given = self._place(tx, task, round_, device_id, message.capabilities, now)
-                if isinstance(given, rounds.Assignment):
-                    return self._describe(tx, given, now)
-                reasons.append(given)
-            return Rejection(
-                reason=reasons[0],
-                detail=_DETAILS[reasons[0]],
-                retry=tasks[0].message.settings.retry,
-            )
+            require_rate(tx, f"device {device_id}", self.check_ins, now=visit.now)
+            tx.note_sighting(population=population, device_id=device_id, now=visit.now)
+            return self._receive(tx, tasks, visit)
+
+    def _receive(self, tx: Writing, tasks: list[Task], visit: Visit) -> Assignment | Rejection:
+        running = [task for task in tasks if task.status is TaskStatus.RUNNING]
+        open_rounds = [
+            (task, round_)
+            for task in running
+            if (round_ := self.coordinator.current_round(tx, task.id, visit.now))
+        ]
+        held = tx.open_assignment(
+            device_id=visit.device_id, population=visit.population, now=visit.now
+        )
+        if held is not None:
+            return self._describe(tx, held, visit.now)
+        _require_first(tx, visit)
+        rejections = []
+        for task, round_ in open_rounds:
+            given = self._place(tx, task, round_, visit)
+            if isinstance(given, rounds.Assignment):
+                return self._describe(tx, given, visit.now)
+            rejections.append(self._turn_away(tx, task, round_, given, visit))
+        if not rejections:
+            return self._turn_away(tx, tasks[0], None, RejectionReason.NO_TASK, visit)
+        return rejections[0]
+
+    def _turn_away(
+        self, tx: Writing, task: Task, round_: Round | None, reason: RejectionReason, visit: Visit
+    ) -> Rejection:
+        window = self.steering.window(tx, task, round_=round_, now=visit.now, reason=reason)
+        return Rejection(reason=reason, detail=_DETAILS[reason], retry=window)
 
     def _place(
-        self,
-        tx: Writing,
-        task: Task,
-        round_: Round,
-        device_id: str,
-        capabilities: Capabilities,
-        now: float,
+        self, tx: Writing, task: Task, round_: Round, visit: Visit
     ) -> rounds.Assignment | RejectionReason:
-        if not _is_capable(capabilities, task):
+        if not _is_capable(visit.capabilities, task):
             return RejectionReason.NOT_CAPABLE
-        if tx.took_part(round_id=round_.id, device_id=device_id):
+        if tx.took_part(round_id=round_.id, device_id=visit.device_id):
             return RejectionReason.ALREADY_TOOK_PART
         taken = tx.take_place(round_.id)
         if taken is None:
@@ -113,13 +125,14 @@ class Admission:
         given = rounds.Assignment(
             id=self.entropy(16).hex(),
             round_id=round_.id,
-            device_id=device_id,
-            assigned_at=now,
-            ends_at=now + task.message.settings.compute_timeout_s,
+            device_id=visit.device_id,
+            assigned_at=visit.now,
+            ends_at=visit.now + task.message.settings.compute_timeout_s,
+            check_in_key=visit.key_sha256,
         )
         tx.add_assignment(given)
         self.coordinator.expect(given.ends_at)
-        self.coordinator.settle(tx, taken, now)
+        self.coordinator.settle(tx, taken, visit.now)
         return given
 
     def _describe(self, view: Reading, held: rounds.Assignment, now: float) -> Assignment:
@@ -141,16 +154,23 @@ class Admission:
             codec=CODEC,
             compute_within_s=0.0 if has_reported else remaining_s,
             upload_within_s=remaining_s if has_reported else settings.upload_timeout_s,
-            retry=settings.retry,
+            retry=self.steering.window(view, task, round_=round_, now=now),
         )
 
 
-def _require_version(version: int) -> None:
+def require_version(version: int) -> None:
     if version != PROTOCOL_VERSION:
         raise UnsupportedVersion(
             f"got protocol version {version}, this server speaks {PROTOCOL_VERSION}; "
             f"update the app or the server"
         )
+
+
+def _require_first(tx: Writing, visit: Visit) -> None:
+    """Raises AssignmentExpired for a check-in that was given a place before and comes again."""
+    key = visit.key_sha256
+    if key and tx.assignment_for(device_id=visit.device_id, check_in_key=key):
+        raise AssignmentExpired("what this check-in was given is over; draw a new key")
 
 
 def _is_capable(capabilities: Capabilities, task: Task) -> bool:

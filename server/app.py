@@ -9,16 +9,21 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from flask import Flask, Response
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from . import admin_api, device_api
 from .access import Access
 from .admission import Admission
+from .attestation import Verifier
 from .blobs import Blobs
 from .config import Config
 from .coordinator import Coordinator
 from .delivery import Delivery
+from .devices import Devices
 from .folder import DataFolder
 from .http import MAX_JSON_BYTES, answer_errors
+from .seals import Seals
+from .steering import Steering
 from .store import Store
 from .tasks import Tasks
 
@@ -44,37 +49,107 @@ def create_app(
     *,
     clock: Callable[[], float] = time.time,
     entropy: Callable[[int], bytes] = secrets.token_bytes,
+    verifier: Verifier | None = None,
 ) -> Flask:
     """Assembles a server on ``config.data_dir`` and goes on where the last one there stopped.
 
-    All time comes from ``clock``, all ids and tokens from ``entropy``. Raises ConfigError when the
+    All time comes from ``clock``, all ids and tokens from ``entropy``; ``verifier`` judges who
+    enrols, in place of the one the settings name. Raises ConfigError when the
     folder cannot be used or another server runs on it.
     """
     with ExitStack() as resources:
-        folder = DataFolder.claim(config.data_dir)
-        resources.callback(folder.release)
-        store = Store.open(folder.path / "pocketfed.sqlite3", connections=config.threads + 1)
-        resources.callback(store.close)
-        blobs = Blobs(folder.path / "blobs")
-        is_inline = config.coordinator == "inline"
-        coordinator = Coordinator(store, blobs, clock=clock, is_inline=is_inline)
-        coordinator.sweep(clock())
-        admin_token = config.admin_token or folder.admin_token(entropy)
-        access = Access(store, blobs, admin_token=admin_token)
-        admission = Admission(store=store, coordinator=coordinator, clock=clock, entropy=entropy)
-        delivery = Delivery(store=store, blobs=blobs, coordinator=coordinator, clock=clock)
-        tasks = Tasks(store=store, blobs=blobs, coordinator=coordinator, clock=clock)
-
+        parts = _open(config, resources, clock, entropy)
         app = Flask(__name__, static_folder=None)
         app.config["MAX_CONTENT_LENGTH"] = MAX_JSON_BYTES
-        app.register_blueprint(device_api.blueprint(admission, delivery, access))
-        app.register_blueprint(
-            admin_api.blueprint(tasks, access, max_blob_bytes=config.max_blob_bytes)
-        )
+        if config.proxy_hops:
+            hops = config.proxy_hops
+            app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+        _register(app, config, parts, verifier or config.verifier())
         answer_errors(app)
-        _answer_probes(app, store)
-        app.extensions[EXTENSION] = Server(coordinator, folder, admin_token, resources.pop_all())
+        _answer_probes(app, parts.store)
+        server = Server(parts.coordinator, parts.folder, parts.admin_token, resources.pop_all())
+        app.extensions[EXTENSION] = server
         return app
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Parts:
+    """What the use cases share."""
+
+    folder: DataFolder
+    store: Store
+    blobs: Blobs
+    coordinator: Coordinator
+    seals: Seals
+    admin_token: str
+    clock: Callable[[], float]
+    entropy: Callable[[int], bytes]
+
+
+def _open(
+    config: Config,
+    resources: ExitStack,
+    clock: Callable[[], float],
+    entropy: Callable[[int], bytes],
+) -> _Parts:
+    folder = DataFolder.claim(config.data_dir)
+    resources.callback(folder.release)
+    store = Store.open(folder.path / "pocketfed.sqlite3", connections=config.threads + 1)
+    resources.callback(store.close)
+    blobs = Blobs(folder.path / "blobs")
+    is_inline = config.coordinator == "inline"
+    coordinator = Coordinator(store, blobs, clock=clock, is_inline=is_inline)
+    coordinator.sweep(clock())
+    with store.write() as tx:
+        seals = Seals(bytes.fromhex(tx.signing_key(entropy(32).hex())))
+    return _Parts(
+        folder=folder,
+        store=store,
+        blobs=blobs,
+        coordinator=coordinator,
+        seals=seals,
+        admin_token=config.admin_token or folder.admin_token(entropy),
+        clock=clock,
+        entropy=entropy,
+    )
+
+
+def _register(app: Flask, config: Config, parts: _Parts, verifier: Verifier | None) -> None:
+    """Gives the application its routes, each with the use cases it calls."""
+    store, blobs, coordinator = parts.store, parts.blobs, parts.coordinator
+    seals, clock, entropy = parts.seals, parts.clock, parts.entropy
+    steering = Steering()
+    access = Access(
+        store=store, blobs=blobs, seals=seals, clock=clock, admin_token=parts.admin_token
+    )
+    devices = Devices(
+        store=store,
+        clock=clock,
+        entropy=entropy,
+        seals=seals,
+        verifier=verifier,
+        token_ttl_s=config.token_ttl_s,
+        enrolments=config.enrolments,
+    )
+    admission = Admission(
+        store=store,
+        coordinator=coordinator,
+        clock=clock,
+        entropy=entropy,
+        steering=steering,
+        check_ins=config.check_ins,
+    )
+    delivery = Delivery(
+        store=store,
+        blobs=blobs,
+        coordinator=coordinator,
+        clock=clock,
+        seals=seals,
+        steering=steering,
+    )
+    tasks = Tasks(store=store, blobs=blobs, coordinator=coordinator, clock=clock)
+    app.register_blueprint(device_api.blueprint(devices, admission, delivery, access))
+    app.register_blueprint(admin_api.blueprint(tasks, devices, access, config))
 
 
 def _answer_probes(app: Flask, store: Store) -> None:

@@ -8,9 +8,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..protocol.errors import ConfigError
+from .attestation import PlayIntegrity, Verifier
+from .limits import Limit
 
 ENVIRONMENT_PREFIX = "POCKETFED_"
 COORDINATORS = ("thread", "inline")
+ATTESTATIONS = ("none", "play_integrity")
+_POSITIVE = (
+    "tick_s",
+    "threads",
+    "connections",
+    "token_ttl_s",
+    "check_ins_burst",
+    "enrolments_burst",
+    "max_blob_bytes",
+)
 
 
 class Setting(NamedTuple):
@@ -41,6 +53,32 @@ SETTINGS = (
     Setting("tick_s", float, 1.0, "seconds between two looks at the deadlines"),
     Setting("threads", int, 8, "requests answered at the same time"),
     Setting("connections", int, 1000, "connections kept open at the same time"),
+    Setting("token_ttl_s", float, 30 * 24 * 3600.0, "how long a device's token holds, in seconds"),
+    Setting(
+        "check_ins_per_h",
+        float,
+        600.0,
+        "check-ins one device may make in the long run; 0: no limit",
+    ),
+    Setting("check_ins_burst", int, 60, "check-ins one device may make at once"),
+    Setting(
+        "enrolments_per_h",
+        float,
+        0.0,
+        "enrolments one network (/24, /48) may make in the long run; 0: no limit",
+    ),
+    Setting("enrolments_burst", int, 100, "enrolments one network may make at once"),
+    Setting("proxy_hops", int, 0, "proxies in front whose X-Forwarded-For is to be believed"),
+    Setting(
+        "admin_proxy_header",
+        str,
+        "",
+        "header in which a proxy says `SUCCESS` of an operator's client certificate",
+    ),
+    Setting("attestation", str, "none", "what vouches for devices: `none` or `play_integrity`"),
+    Setting("play_integrity_package", str, "", "package name of the app that may enrol"),
+    Setting("play_integrity_decryption_key", str, "", "from the Play Console, in Base64"),
+    Setting("play_integrity_verification_key", str, "", "from the Play Console, in Base64"),
     Setting("max_blob_bytes", int, 512 * 1024**2, "longest model, manifest or checkpoint taken"),
 )
 
@@ -57,15 +95,51 @@ class Config:
     tick_s: float = 1.0
     threads: int = 8
     connections: int = 1000
+    token_ttl_s: float = 30 * 24 * 3600.0
+    check_ins_per_h: float = 600.0
+    check_ins_burst: int = 60
+    enrolments_per_h: float = 0.0
+    enrolments_burst: int = 100
+    proxy_hops: int = 0
+    admin_proxy_header: str = ""
+    attestation: str = "none"
+    play_integrity_package: str = ""
+    play_integrity_decryption_key: str = ""
+    play_integrity_verification_key: str = ""
     max_blob_bytes: int = 512 * 1024**2
 
     def __post_init__(self) -> None:
         self._require("port", 0 <= self.port <= 65535, "expected 0 to 65535")
         known = self.coordinator in COORDINATORS
         self._require("coordinator", known, f"expected one of {', '.join(COORDINATORS)}")
-        for name in ("tick_s", "threads", "connections", "max_blob_bytes"):
+        for name in _POSITIVE:
             self._require(name, getattr(self, name) > 0, "expected more than 0")
+        for name in ("check_ins_per_h", "enrolments_per_h", "proxy_hops"):
+            self._require(name, getattr(self, name) >= 0, "expected 0 or more")
+        vouched = self.attestation in ATTESTATIONS
+        self._require("attestation", vouched, f"expected one of {', '.join(ATTESTATIONS)}")
+        behind_proxy = not self.admin_proxy_header or self.proxy_hops > 0
+        reason = "anyone could send it: it needs a proxy in front that sets it, and proxy_hops"
+        self._require("admin_proxy_header", behind_proxy, reason)
         self._require("admin_token", self.admin_token.isascii(), "expected ASCII characters")
+
+    @property
+    def check_ins(self) -> Limit:
+        return Limit(per_hour=self.check_ins_per_h, burst=self.check_ins_burst)
+
+    @property
+    def enrolments(self) -> Limit:
+        return Limit(per_hour=self.enrolments_per_h, burst=self.enrolments_burst)
+
+    def verifier(self) -> Verifier | None:
+        """What vouches for devices; raises ConfigError when its keys cannot be read."""
+        if self.attestation == "none":
+            return None
+        return PlayIntegrity.from_text(
+            package=self.play_integrity_package,
+            decryption_key=self.play_integrity_decryption_key,
+            verification_key=self.play_integrity_verification_key,
+        )
 
     def _require(self, setting: str, holds: bool, reason: str) -> None:
         if not holds:

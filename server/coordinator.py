@@ -68,6 +68,7 @@ class Coordinator:
         """Removes what a killed process left behind; only at start-up, before any request."""
         with self._store.write() as tx:
             tx.forget_deposits(before=now - ORPHAN_TTL_S)
+            tx.forget_buckets(before=now - ORPHAN_TTL_S)
             self._blobs.sweep(tx.needed_blobs())
 
     def settle(self, tx: Writing, round_: Round, now: float) -> Round:

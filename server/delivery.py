@@ -35,6 +35,8 @@ from .aggregators import require_moderate
 from .blobs import Blobs, ReadBytes, Staged
 from .coordinator import Coordinator
 from .rounds import Assignment, Round
+from .seals import Seals
+from .steering import Steering
 from .store import Reading, Store, Task, Writing
 
 
@@ -72,6 +74,8 @@ class Delivery:
     blobs: Blobs
     coordinator: Coordinator
     clock: Callable[[], float]
+    seals: Seals
+    steering: Steering
 
     def report(
         self, device_id: str, assignment_id: str, report: Report
@@ -92,10 +96,14 @@ class Delivery:
                 self.coordinator.move(tx, held.assignment, moved, now=now)
             _require_in_time(moved)
         if report.outcome is not Outcome.COMPLETED:
-            return _fate(moved, held.task)
+            with self.store.read() as view:
+                return self._fate(view, moved, held, now)
         return UploadInstruction(
             url=f"/v1/assignments/{moved.id}/update",
-            headers={"Content-Type": wire.MEDIA_TYPE},
+            headers={
+                "Content-Type": wire.MEDIA_TYPE,
+                "Authorization": f"Bearer {self.seals.upload(moved.id)}",
+            },
             upload_within_s=max(0.0, moved.ends_at - now),
         )
 
@@ -124,7 +132,15 @@ class Delivery:
         """Where an assignment stands."""
         with self.coordinator.turn(), self.store.read() as view:
             held = _held(view, device_id, assignment_id)
-            return _fate(held.assignment, held.task)
+            return self._fate(view, held.assignment, held, self.clock())
+
+    def _fate(self, view: Reading, assignment: Assignment, held: Held, now: float) -> Fate:
+        return Fate(
+            assignment_id=assignment.id,
+            state=assignment.state,
+            reason=assignment.reason,
+            retry=self.steering.window(view, held.task, round_=held.round, now=now),
+        )
 
     def _await(
         self, device_id: str, assignment_id: str, head: UploadHead
@@ -174,15 +190,6 @@ def _held(view: Reading, device_id: str, assignment_id: str) -> Held:
         raise NotAssigned("this assignment is another device's; check in again")
     round_ = view.round(assignment.round_id)
     return Held(assignment=assignment, round=round_, task=view.task(round_.task_id))
-
-
-def _fate(assignment: Assignment, task: Task) -> Fate:
-    return Fate(
-        assignment_id=assignment.id,
-        state=assignment.state,
-        reason=assignment.reason,
-        retry=task.message.settings.retry,
-    )
 
 
 def _require_plausible(report: Report, held: Held) -> None:

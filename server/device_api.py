@@ -8,28 +8,57 @@ from ..protocol.messages import Assignment, CheckIn, Enrolment, Report
 from .access import Access
 from .admission import Admission
 from .delivery import Delivery, UploadHead
-from .http import bearer, content_length, parse, raw_body, render, retry_after
+from .devices import Applicant, Devices
+from .http import (
+    bearer,
+    content_length,
+    idempotency_key,
+    optional_bearer,
+    parse,
+    raw_body,
+    render,
+    retry_after,
+)
+from .rates import network_of
 
 OCTETS = "application/octet-stream"
 
 
-def blueprint(admission: Admission, delivery: Delivery, access: Access) -> Blueprint:
+def blueprint(
+    devices: Devices, admission: Admission, delivery: Delivery, access: Access
+) -> Blueprint:
     """The routes of a device; docs/protocol.md, "Device"."""
     api = Blueprint("device_api", __name__)
+    _take_part(api, devices, admission, access)
+    _serve(api, delivery, access)
+    return api
 
-    def device_id() -> str:
-        return access.device_id(bearer(request))
 
+def _take_part(api: Blueprint, devices: Devices, admission: Admission, access: Access) -> None:
     @api.post("/v1/devices")
     def enrol() -> Response:
-        return render(admission.enrol(parse(request, Enrolment)), 201)
+        applicant = Applicant(
+            key=idempotency_key(request),
+            token=optional_bearer(request),
+            network=network_of(request.remote_addr),
+        )
+        device, is_new = devices.enrol(parse(request, Enrolment), applicant)
+        return render(device, 201 if is_new else 200)
 
     @api.post("/v1/populations/<population>/check-ins")
     def check_in(population: str) -> Response:
-        answer = admission.check_in(device_id(), population, parse(request, CheckIn))
+        device_id = access.device_id(bearer(request))
+        answer = admission.check_in(
+            device_id, population, parse(request, CheckIn), key=idempotency_key(request)
+        )
         if isinstance(answer, Assignment):
             return render(answer, 201, {"Location": f"/v1/assignments/{answer.assignment_id}"})
         return render(answer, 200, {"Retry-After": retry_after(answer.retry.min_s)})
+
+
+def _serve(api: Blueprint, delivery: Delivery, access: Access) -> None:
+    def device_id() -> str:
+        return access.device_id(bearer(request))
 
     @api.get("/v1/blobs/<sha256>")
     def download(sha256: str) -> Response:
@@ -49,7 +78,8 @@ def blueprint(admission: Admission, delivery: Delivery, access: Access) -> Bluep
             length=content_length(request),
             content_digest=request.headers.get("Content-Digest", ""),
         )
-        receipt, is_new = delivery.upload(device_id(), assignment_id, head, raw_body(request))
+        uploader_id = access.uploader_id(bearer(request), assignment_id)
+        receipt, is_new = delivery.upload(uploader_id, assignment_id, head, raw_body(request))
         return render(receipt, 201 if is_new else 200)
 
     @api.delete("/v1/assignments/<assignment_id>")
@@ -60,5 +90,3 @@ def blueprint(admission: Admission, delivery: Delivery, access: Access) -> Bluep
     @api.get("/v1/assignments/<assignment_id>")
     def fate(assignment_id: str) -> Response:
         return render(delivery.fate(device_id(), assignment_id))
-
-    return api

@@ -16,13 +16,12 @@ from ..protocol.errors import (
     NotFound,
     PayloadTooLarge,
     PocketFedError,
-    Problem,
     ProtocolError,
     TruncatedBody,
     Unauthenticated,
     Unavailable,
-    to_problem,
 )
+from ..protocol.problems import Problem, to_problem
 from ..protocol.record import Record
 
 MAX_JSON_BYTES = 1024**2
@@ -49,6 +48,16 @@ def bearer(request: Request) -> str:
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("send your token in the header 'Authorization: Bearer TOKEN'")
     return token.strip()
+
+
+def optional_bearer(request: Request) -> str | None:
+    """The token of a request that may come without one."""
+    return bearer(request) if "Authorization" in request.headers else None
+
+
+def idempotency_key(request: Request) -> str | None:
+    """What marks a repeated request as the same one."""
+    return request.headers.get("Idempotency-Key") or None
 
 
 def content_length(request: Request) -> int | None:

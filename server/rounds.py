@@ -86,7 +86,10 @@ class Round:
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """One device's place in one round; ``ends_at`` is when its present step must be done."""
+    """One device's place in one round; ``ends_at`` is when its present step must be done.
+
+    ``check_in_key`` is the digest of the Idempotency-Key of the check-in it was given for.
+    """
 
     id: str
     round_id: int
@@ -96,6 +99,7 @@ class Assignment:
     assigned_at: float
     ends_at: float
     report: Report | None = None
+    check_in_key: str | None = None
 
 
 def opening(

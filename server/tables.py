@@ -35,6 +35,43 @@ devices = Table(
     Column("token_sha256", String(64), nullable=False, unique=True),
     Column("client_version", Text, nullable=False),
     Column("enrolled_at", Float, nullable=False),
+    Column("expires_at", Float),
+    Column("revoked_at", Float),
+    Column("attested_by", String(32)),
+    # SHA-256 of the Idempotency-Key it enrolled with, and of what it said then.
+    Column("key_sha256", String(64)),
+    Column("enrolment_sha256", String(64)),
+    # A challenge is answered once.
+    Column("challenge_sha256", String(64)),
+    Index(None, "key_sha256", unique=True),
+    Index(None, "challenge_sha256", unique=True),
+)
+
+# When a device last checked in for a population.
+sightings = Table(
+    "sightings",
+    metadata,
+    Column("population", String(64), primary_key=True),
+    Column("device_id", ForeignKey("devices.id"), primary_key=True),
+    Column("seen_at", Float, nullable=False),
+    Index(None, "population", "seen_at"),
+)
+
+# What each sender may still ask; see ``limits``.
+buckets = Table(
+    "buckets",
+    metadata,
+    Column("sender", String(80), primary_key=True),
+    Column("tokens", Float, nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+# What the server signs with, shared by all its processes.
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("value", String(64), nullable=False),
 )
 
 # What an operator has put; an update of a device is never in here.
@@ -118,7 +155,9 @@ assignments = Table(
     Column("assigned_at", Float, nullable=False),
     Column("ends_at", Float, nullable=False),
     Column("report", Text),
+    Column("check_in_key", String(64)),
     UniqueConstraint("round_id", "device_id"),
+    Index(None, "device_id", "check_in_key", unique=True),
     Index(None, "state", "ends_at"),
 )
 

@@ -15,6 +15,10 @@ from ..tables import assignments, rounds, tasks
 from .connected import Connected, Historian
 
 _ASSIGNMENT = select(assignments).where(assignments.c.id == bindparam("assignment_id"))
+_ASSIGNMENT_FOR = select(assignments).where(
+    assignments.c.device_id == bindparam("device_id"),
+    assignments.c.check_in_key == bindparam("check_in_key"),
+)
 _HELD_PLACES = (
     select(assignments)
     .join(rounds, assignments.c.round_id == rounds.c.id)
@@ -58,6 +62,11 @@ class AssignmentQuestions(Connected):
     def open_assignment(self, *, device_id: str, population: str, now: float) -> Assignment | None:
         """The place a device holds in a round that still takes its update."""
         row = self._one(_OPEN_ASSIGNMENT, device_id=device_id, population=population, now=now)
+        return _assignment(row) if row else None
+
+    def assignment_for(self, *, device_id: str, check_in_key: str) -> Assignment | None:
+        """What a device was given for the check-in with this key."""
+        row = self._one(_ASSIGNMENT_FOR, device_id=device_id, check_in_key=check_in_key)
         return _assignment(row) if row else None
 
     def took_part(self, *, round_id: int, device_id: str) -> bool:

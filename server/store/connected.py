@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Row, bindparam, func, insert, select
+from sqlalchemy import Connection, Executable, Row, Table, bindparam, func, insert, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from ...protocol.errors import Unavailable
 from ..tables import history
+
+# The two dialects spell an insert that may meet its own row alike, each for itself.
+_INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 # What every request asks or changes is built once, here and in the subjects: building a statement
 # costs more than running it. Names in bindparam are those of no column.
@@ -41,6 +45,14 @@ class Historian(Connected):
 
     def _run(self, statement: Executable, **values: object) -> None:
         self._connection.execute(statement, values)
+
+    def _put(self, table: Table, keys: dict[str, object], values: dict[str, object]) -> None:
+        """Inserts a row, or changes the one that has these keys."""
+        insert_ = _INSERTS[self._connection.dialect.name]
+        query = insert_(table).values(**keys, **values)
+        self._connection.execute(
+            query.on_conflict_do_update(index_elements=list(keys), set_=values)
+        )
 
     def _swap(self, statement: Executable, **values: object) -> None:
         """Runs a compare-and-set: exactly one row must still be what it was."""

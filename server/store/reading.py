@@ -7,6 +7,7 @@ from .checkpoints import CheckpointQuestions
 from .deposits import DepositQuestions
 from .devices import DeviceQuestions
 from .rounds import RoundQuestions
+from .sightings import SightingQuestions
 from .tallies import TallyQuestions
 from .tasks import TaskQuestions
 from .updates import UpdateQuestions
@@ -14,6 +15,7 @@ from .updates import UpdateQuestions
 
 class Reading(
     DeviceQuestions,
+    SightingQuestions,
     DepositQuestions,
     TaskQuestions,
     CheckpointQuestions,

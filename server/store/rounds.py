@@ -18,6 +18,12 @@ _UNDER_WAY = (
     select(rounds).where(rounds.c.phase.not_in(sorted(machine.FINAL_PHASES))).order_by(rounds.c.id)
 )
 _CURRENT_ROUND = _UNDER_WAY.where(rounds.c.task_id == bindparam("task_id"))
+_LAST_COMMITTED = (
+    select(rounds.c.opened_at, rounds.c.closed_at)
+    .where(rounds.c.task_id == bindparam("task_id"), rounds.c.phase == RoundPhase.COMMITTED)
+    .order_by(rounds.c.id.desc())
+    .limit(5)
+)
 _OPEN_ROUND = (rounds.c.id == bindparam("of_round")) & rounds.c.phase.in_(
     sorted(machine.OPEN_PHASES)
 )
@@ -49,6 +55,11 @@ class RoundQuestions(Connected):
         """The attempt that is under way, if the task has one."""
         row = self._one(_CURRENT_ROUND, task_id=task_id)
         return round_of_row(row) if row else None
+
+    def round_times(self, task_id: int) -> list[float]:
+        """Seconds from opening to commit of the last five rounds."""
+        rows = self._all(_LAST_COMMITTED, task_id=task_id)
+        return [row.closed_at - row.opened_at for row in rows]
 
     def rounds_under_way(self) -> list[Round]:
         return [round_of_row(row) for row in self._all(_UNDER_WAY)]

@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, exists, insert, select, update
 
 from .. import rounds as machine
 from ..rounds import Assignment, Round, announced
-from ..tables import checkpoints, deposits, rounds, updates
+from ..tables import assignments, checkpoints, deposits, rounds, updates
 from .connected import Connected, Historian
 from .rounds import round_of_row
 
@@ -16,6 +16,14 @@ _SPENT_UPDATES = (
     select(updates.c.assignment_id, updates.c.sha256)
     .join(rounds, updates.c.round_id == rounds.c.id)
     .where(updates.c.is_stored, rounds.c.phase.in_(sorted(machine.FINAL_PHASES)))
+)
+_LAST_ACCEPTED = (
+    select(updates.c.accepted_at, assignments.c.assigned_at)
+    .join(assignments, updates.c.assignment_id == assignments.c.id)
+    .join(rounds, updates.c.round_id == rounds.c.id)
+    .where(rounds.c.task_id == bindparam("task_id"))
+    .order_by(updates.c.accepted_at.desc())
+    .limit(200)
 )
 _COUNT_UPDATE = (
     update(rounds)
@@ -42,6 +50,11 @@ class UpdateQuestions(Connected):
             updates.c.round_id == round_id
         )
         return [Update(**row._mapping) for row in self._all(query)]
+
+    def device_times(self, task_id: int) -> list[float]:
+        """Seconds from assignment to accepted update, of a task's last two hundred updates."""
+        rows = self._all(_LAST_ACCEPTED, task_id=task_id)
+        return [row.accepted_at - row.assigned_at for row in rows]
 
     def has_spent_updates(self) -> bool:
         """Whether a closed round still has updates on disk."""

@@ -8,12 +8,14 @@ from .deposits import DepositChanges
 from .devices import DeviceChanges
 from .reading import Reading
 from .rounds import RoundChanges
+from .sightings import SightingChanges
 from .tasks import TaskChanges
 from .updates import UpdateChanges
 
 
 class Writing(
     DeviceChanges,
+    SightingChanges,
     DepositChanges,
     TaskChanges,
     CheckpointChanges,

@@ -10,9 +10,9 @@ from pocketfed.protocol.errors import (
     ProtocolError,
     RoundClosed,
     Unavailable,
-    to_problem,
 )
 from pocketfed.protocol.messages import CheckIn
+from pocketfed.protocol.problems import to_problem
 
 
 def session(answer: httpx.Response | Exception) -> Session:

@@ -24,7 +24,7 @@ from pocketfed.device_sim.trainers import LiteRTTrainer, TrainerPool
 from pocketfed.protocol import wire
 from pocketfed.protocol.admin import TaskHistory
 from pocketfed.protocol.artifact import MANIFEST, Artifact, InputScale
-from pocketfed.protocol.errors import PocketFedError, to_problem
+from pocketfed.protocol.errors import PocketFedError
 from pocketfed.protocol.messages import (
     Assignment,
     AssignmentState,
@@ -35,6 +35,7 @@ from pocketfed.protocol.messages import (
     UploadInstruction,
 )
 from pocketfed.protocol.plan import Plan, RetryWindow, RoundSettings
+from pocketfed.protocol.problems import to_problem
 from pocketfed.server import create_app
 from pocketfed.server.config import Config
 

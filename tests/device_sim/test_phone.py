@@ -142,6 +142,25 @@ def test_a_truncated_body_is_sent_again_after_5_seconds(make_bench):
     assert bench.run_session().outcome is SessionOutcome.ACCEPTED
 
 
+@pytest.mark.parametrize("step", [Step.CHECK_IN, Step.DOWNLOAD, Step.REPORT, Step.UPLOAD])
+def test_a_phone_whose_token_has_ended_enrols_again_and_goes_on(make_bench, step):
+    bench = make_bench()
+    wake_until(bench, step)
+    before = bench.server.log.count("enrol")
+    bench.server.script = {step.name.lower(): [errors.TokenExpired("old")]}
+    assert bench.run_session().outcome is SessionOutcome.ACCEPTED
+    # The first check-in enrols too, and once more after the refusal.
+    assert bench.server.log.count("enrol") - before == (2 if step is Step.CHECK_IN else 1)
+
+
+def test_a_request_that_comes_too_often_waits_as_long_as_the_server_says(make_bench):
+    bench = make_bench()
+    wake_until(bench, Step.UPLOAD)
+    bench.server.script = {"upload": [errors.RateLimited("slowly", retry_after_s=41.0)]}
+    assert bench.wake() == 41.0
+    assert bench.run_session().outcome is SessionOutcome.ACCEPTED
+
+
 @pytest.mark.parametrize("step", [Step.REPORT, Step.UPLOAD])
 @pytest.mark.parametrize(
     ("error", "outcome"),
@@ -169,7 +188,14 @@ def test_any_other_refusal_drops_the_delta_until_the_retry_window(make_bench, st
 
 @pytest.mark.parametrize("step", [Step.CHECK_IN, Step.REPORT, Step.UPLOAD])
 @pytest.mark.parametrize(
-    "error", [errors.Unauthenticated("who?"), errors.UnsupportedVersion("too old")]
+    "error",
+    [
+        errors.Unauthenticated("who?"),
+        errors.UnsupportedVersion("too old"),
+        errors.DeviceRevoked("away"),
+        errors.AttestationNeeded("prove it", challenge="c"),
+        errors.AttestationFailed("no"),
+    ],
 )
 def test_a_device_that_is_not_wanted_comes_back_after_four_hours(make_bench, step, error):
     bench = make_bench()

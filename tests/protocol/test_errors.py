@@ -3,7 +3,10 @@
 import msgspec
 import pytest
 from pocketfed.protocol import errors
-from pocketfed.protocol.errors import PocketFedError, Problem, from_problem, to_problem
+from pocketfed.protocol.errors import (
+    PocketFedError,
+)
+from pocketfed.protocol.problems import Problem, from_problem, to_problem
 
 
 def _all(root: type[PocketFedError] = PocketFedError) -> list[type[PocketFedError]]:

@@ -45,6 +45,7 @@ from pocketfed.protocol.messages import (
 from pocketfed.protocol.plan import Plan, RetryWindow, RoundSettings
 from pocketfed.protocol.weights import Weights, WeightSpec
 from pocketfed.server import Config, create_app
+from pocketfed.server.attestation import Verifier
 
 SPEC = WeightSpec.of({"dense/kernel": (3, 4), "dense/bias": (4,)})
 CHECK_IN = CheckIn(client_version="1")
@@ -177,6 +178,7 @@ class Rehearsal:
     clock: Clock = field(default_factory=Clock)
     changes: dict[str, Any] = field(default_factory=dict)
     seed: int = 1
+    verifier: Verifier | None = None
 
     spec = SPEC
     check_in = CHECK_IN
@@ -192,7 +194,9 @@ class Rehearsal:
 
     def start(self) -> None:
         config = Config(data_dir=self.data, coordinator="inline", **self.changes)
-        self.app = create_app(config, clock=self.clock, entropy=self.entropy)
+        self.app = create_app(
+            config, clock=self.clock, entropy=self.entropy, verifier=self.verifier
+        )
         self.server = self.app.extensions["pocketfed"]
         self.http = httpx.Client(base_url=URL, transport=httpx.WSGITransport(app=self.app))
         self.admin = AdminClient(self.session(), token=self.server.admin_token)

@@ -87,7 +87,8 @@ def test_an_instruction_says_all_that_an_upload_needs(server, phone) -> None:
     body = server.body(0.5)
     instruction = phone.announce(body)
     assert instruction.url == f"/v1/assignments/{phone.place.assignment_id}/update"
-    assert instruction.headers == {"Content-Type": wire.MEDIA_TYPE}
+    assert instruction.headers["Content-Type"] == wire.MEDIA_TYPE
+    assert instruction.headers["Authorization"].startswith("Bearer ")
     assert instruction.upload_within_s == 30.0
 
 

@@ -1,7 +1,8 @@
 """Everything that goes wrong is a problem document that the tree of errors knows."""
 
 import pytest
-from pocketfed.protocol.errors import PocketFedError, Problem, from_problem
+from pocketfed.protocol.errors import PocketFedError
+from pocketfed.protocol.problems import Problem, from_problem
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ def test_a_failure_of_the_server_leaks_nothing(server, monkeypatch, caplog) -> N
     def fail(*arguments: object) -> None:
         raise RuntimeError("the secret is 42")
 
-    monkeypatch.setattr("pocketfed.server.admission.token_digest", fail)
+    monkeypatch.setattr("pocketfed.server.devices.token_digest", fail)
     answer = server.http.post("/v1/devices", content=b'{"client_version":"1"}')
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")
     assert "42" not in answer.text

@@ -7,7 +7,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from pocketfed.server import rounds
 from pocketfed.server.rounds import Assignment
-from pocketfed.server.store import Store
+from pocketfed.server.store import DeviceRow, Store
 from pocketfed.server.tables import metadata
 from sqlalchemy.exc import IntegrityError
 
@@ -80,7 +80,7 @@ def add(tx, number, *, device="d", round_id=1):
 
 def test_a_device_has_one_assignment_per_round(store) -> None:
     with store.write() as tx:
-        tx.add_device(device_id="d", token_sha256="0", client_version="1", now=0.0)
+        tx.add_device(DeviceRow(id="d", token_sha256="0", client_version="1", enrolled_at=0.0))
         add(tx, 1)
     with pytest.raises(IntegrityError), store.write() as tx:
         add(tx, 2)
