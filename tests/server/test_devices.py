@@ -179,7 +179,7 @@ def test_a_device_that_checks_in_too_often_is_told_how_long_to_wait(rehearse) ->
 def test_a_network_that_enrols_too_often_is_told_how_long_to_wait(rehearse) -> None:
     server = rehearse(enrolments_per_h=3600.0, enrolments_burst=2, proxy_hops=1)
 
-    def enrol(address: str) -> int:
+    def enrol(address: str) -> httpx.Response:
         headers = {"X-Forwarded-For": address}
         return server.http.post("/v1/devices", content=ENROLMENT.to_json(), headers=headers)
 
