@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Executable, Row, Table, bindparam, func, insert, select
@@ -22,6 +23,16 @@ _NOTE = insert(history).values(
     entity_id=bindparam("of_id"),
     seq=select(func.coalesce(func.max(history.c.seq), 0) + 1).where(_OF_ENTITY).scalar_subquery(),
 )
+
+
+@lru_cache
+def _upsert(dialect: str, table: Table, keys: tuple[str, ...]) -> Executable:
+    query = _INSERTS[dialect](table)
+    changed = {
+        column.name: query.excluded[column.name] for column in table.c if column.name not in keys
+    }
+    upsert: Executable = query.on_conflict_do_update(index_elements=keys, set_=changed)
+    return upsert
 
 
 class Connected:
@@ -47,12 +58,9 @@ class Historian(Connected):
         self._connection.execute(statement, values)
 
     def _put(self, table: Table, keys: dict[str, object], values: dict[str, object]) -> None:
-        """Inserts a row, or changes the one that has these keys."""
-        insert_ = _INSERTS[self._connection.dialect.name]
-        query = insert_(table).values(**keys, **values)
-        self._connection.execute(
-            query.on_conflict_do_update(index_elements=list(keys), set_=values)
-        )
+        """Inserts a whole row, or changes the one that has these keys."""
+        statement = _upsert(self._connection.dialect.name, table, tuple(keys))
+        self._run(statement, **keys, **values)
 
     def _swap(self, statement: Executable, **values: object) -> None:
         """Runs a compare-and-set: exactly one row must still be what it was."""
