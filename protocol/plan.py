@@ -8,10 +8,12 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
+from .codecs import FLOAT32, codec_named
 from .record import Positive, Record, Seconds
 
 Fraction = Annotated[float, msgspec.Meta(gt=0.0, le=1.0)]
 Rate = Annotated[float, msgspec.Meta(gt=0.0)]
+Codecs = Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=16)]
 
 
 class RetryWindow(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,6 +61,8 @@ class RoundSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     deadline ``ceil(goal * minimum_fraction)`` reports still suffice. The two time-outs bound the
     round's selection and its reporting; the compute and upload time-outs bound one device.
     ``rounds`` is how many rounds the task commits before it stops, or None for no end.
+    ``codecs`` are the encodings in which it takes deltas, the one it likes best first.
+    Raises UnknownCodec for one that nobody could decode.
     """
 
     goal: Positive = 100
@@ -71,6 +75,11 @@ class RoundSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     retry: RetryWindow = RetryWindow(min_s=60.0, max_s=300.0)
     server_learning_rate: Rate = 1.0
     rounds: Positive | None = None
+    codecs: Codecs = (FLOAT32,)
+
+    def __post_init__(self) -> None:
+        for name in self.codecs:
+            codec_named(name)
 
     @property
     def capacity(self) -> int:
