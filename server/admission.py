@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..protocol import wire
 from ..protocol.admin import TaskStatus
+from ..protocol.codecs import agreed
 from ..protocol.errors import (
     NotFound,
     UnsupportedVersion,
@@ -30,13 +31,12 @@ from .coordinator import Coordinator
 from .rounds import Round
 from .store import Reading, Store, Task, Writing
 
-CODEC = "float32"
 MAX_VERSION_LENGTH = 100
 _DETAILS = {
     RejectionReason.NO_TASK: "no task of this population runs",
     RejectionReason.ROUND_FULL: "every place of this round is taken",
     RejectionReason.ALREADY_TOOK_PART: "this device has served this round",
-    RejectionReason.NOT_CAPABLE: "this device cannot decode or hold the model",
+    RejectionReason.NOT_CAPABLE: "this device cannot hold the model, or encode as the task asks",
 }
 
 
@@ -103,7 +103,8 @@ class Admission:
         capabilities: Capabilities,
         now: float,
     ) -> rounds.Assignment | RejectionReason:
-        if not _is_capable(capabilities, task):
+        codec = agreed(task.message.settings.codecs, capabilities.codecs)
+        if codec is None or not _has_room(capabilities, task):
             return RejectionReason.NOT_CAPABLE
         if tx.took_part(round_id=round_.id, device_id=device_id):
             return RejectionReason.ALREADY_TOOK_PART
@@ -116,6 +117,7 @@ class Admission:
             device_id=device_id,
             assigned_at=now,
             ends_at=now + task.message.settings.compute_timeout_s,
+            codec=codec,
         )
         tx.add_assignment(given)
         self.coordinator.expect(given.ends_at)
@@ -138,7 +140,7 @@ class Admission:
             model=_resource(message.model_sha256, task.model_bytes),
             manifest=_resource(message.manifest_sha256, task.manifest_bytes),
             plan=message.plan,
-            codec=CODEC,
+            codec=held.codec,
             compute_within_s=0.0 if has_reported else remaining_s,
             upload_within_s=remaining_s if has_reported else settings.upload_timeout_s,
             retry=settings.retry,
@@ -153,11 +155,10 @@ def _require_version(version: int) -> None:
         )
 
 
-def _is_capable(capabilities: Capabilities, task: Task) -> bool:
+def _has_room(capabilities: Capabilities, task: Task) -> bool:
     length = wire.encoded_bytes(WeightSpec(task.message.spec))
     needed = task.model_bytes + task.manifest_bytes + length
-    has_room = capabilities.max_bytes is None or capabilities.max_bytes >= needed
-    return CODEC in capabilities.codecs and has_room
+    return capabilities.max_bytes is None or capabilities.max_bytes >= needed
 
 
 def _resource(sha256: str, length: int) -> Resource:

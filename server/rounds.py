@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from ..protocol.admin import RoundPhase
+from ..protocol.codecs import FLOAT32
 from ..protocol.errors import AssignmentExpired, ReportConflict
 from ..protocol.messages import AssignmentState, Outcome, Report
 from ..protocol.plan import RoundSettings
@@ -86,7 +87,10 @@ class Round:
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """One device's place in one round; ``ends_at`` is when its present step must be done."""
+    """One device's place in one round; ``ends_at`` is when its present step must be done.
+
+    ``codec`` is how its delta is encoded; it was agreed when the place was given.
+    """
 
     id: str
     round_id: int
@@ -96,6 +100,7 @@ class Assignment:
     assigned_at: float
     ends_at: float
     report: Report | None = None
+    codec: str = FLOAT32
 
 
 def opening(

@@ -118,6 +118,7 @@ assignments = Table(
     Column("assigned_at", Float, nullable=False),
     Column("ends_at", Float, nullable=False),
     Column("report", Text),
+    Column("codec", String(32), nullable=False, server_default="float32"),
     UniqueConstraint("round_id", "device_id"),
     Index(None, "state", "ends_at"),
 )
@@ -135,6 +136,7 @@ updates = Table(
     Column("loss", Float),
     Column("accepted_at", Float, nullable=False),
     Column("is_stored", Boolean(create_constraint=False), nullable=False),
+    Column("codec", String(32), nullable=False, server_default="float32"),
     UniqueConstraint("round_id", "device_id"),
     Index(None, "is_stored"),
     Index(None, "sha256"),
