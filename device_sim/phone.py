@@ -19,9 +19,11 @@ from functools import partial
 from .. import __version__
 from ..client import DeviceClient
 from ..protocol import wire
+from ..protocol.codecs import ENCODINGS, codec_named
 from ..protocol.errors import AssignmentExpired, PocketFedError, RoundClosed
 from ..protocol.messages import (
     Assignment,
+    Capabilities,
     CheckIn,
     Enrolment,
     Fate,
@@ -31,7 +33,7 @@ from ..protocol.messages import (
     UploadInstruction,
 )
 from ..protocol.weights import Weights
-from .conditions import PhoneConditions, retry_stream, shuffle_stream
+from .conditions import PhoneConditions, retry_stream, rounding_stream, shuffle_stream
 from .datasets import Examples
 from .retrying import Remedy, RetryPolicy, Step, remedy
 from .sessions import SessionOutcome, SessionRecord
@@ -112,7 +114,9 @@ class Phone:
         if self._client.device is None:
             self._client.enrol(Enrolment(client_version=__version__))
         message = CheckIn(
-            client_version=__version__, examples_bucket=_power_of_two(len(self._examples))
+            client_version=__version__,
+            capabilities=Capabilities(codecs=ENCODINGS),
+            examples_bucket=_power_of_two(len(self._examples)),
         )
         answer = self._client.check_in(self._around.population, message)
         if isinstance(answer, Rejection):
@@ -172,8 +176,7 @@ class Phone:
         started = clock()
         result = trainer.train(weights, self._examples, plan=assignment.plan, rng=rng)
         modelled_s = conditions.compute_s(result.steps)
-        wire.require_finite(result.delta.vector)
-        body = wire.encode(result.delta)
+        body = self._encoded(assignment, result.delta)
         report = Report(
             outcome=Outcome.COMPLETED,
             num_examples=result.num_examples,
@@ -183,6 +186,12 @@ class Phone:
             train_s=clock() - started + modelled_s,
         )
         return Made(report, body), modelled_s
+
+    def _encoded(self, assignment: Assignment, delta: Weights) -> bytes:
+        """The delta in the codec of the assignment; raises NonFiniteDelta."""
+        seed, device = self._conditions.seed, self._conditions.device
+        rng = rounding_stream(seed=seed, device=device, round_=assignment.round)
+        return codec_named(assignment.codec).encode(delta, rng)
 
     def _give_up(self, assignment: Assignment, outcome: Outcome, *, detail: str) -> float:
         """Tells the server next that no delta will come."""
