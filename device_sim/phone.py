@@ -19,7 +19,7 @@ from functools import partial
 from .. import __version__
 from ..client import DeviceClient
 from ..protocol import wire
-from ..protocol.codecs import ENCODINGS, codec_named
+from ..protocol.codecs import ENCODINGS
 from ..protocol.errors import AssignmentExpired, PocketFedError, RoundClosed
 from ..protocol.messages import (
     Assignment,
@@ -33,8 +33,9 @@ from ..protocol.messages import (
     UploadInstruction,
 )
 from ..protocol.weights import Weights
-from .conditions import PhoneConditions, retry_stream, rounding_stream, shuffle_stream
+from .conditions import PhoneConditions, retry_stream, shuffle_stream
 from .datasets import Examples
+from .encoding import Encoder
 from .retrying import Remedy, RetryPolicy, Step, remedy
 from .sessions import SessionOutcome, SessionRecord
 from .shelf import Shelf, Storage
@@ -80,6 +81,7 @@ class Phone:
         self._client = client
         self._around = surroundings
         self._storage = Storage(surroundings.shelf, client)
+        self._encoder = Encoder(seed=conditions.seed, device=conditions.device)
         self._rng = retry_stream(seed=conditions.seed, device=conditions.device)
         self._assignment: Assignment | None = None
         self._forsaken: str | None = None
@@ -176,7 +178,7 @@ class Phone:
         started = clock()
         result = trainer.train(weights, self._examples, plan=assignment.plan, rng=rng)
         modelled_s = conditions.compute_s(result.steps)
-        body = self._encoded(assignment, result.delta)
+        body = self._encoder.encode(assignment, result.delta)
         report = Report(
             outcome=Outcome.COMPLETED,
             num_examples=result.num_examples,
@@ -186,12 +188,6 @@ class Phone:
             train_s=clock() - started + modelled_s,
         )
         return Made(report, body), modelled_s
-
-    def _encoded(self, assignment: Assignment, delta: Weights) -> bytes:
-        """The delta in the codec of the assignment; raises NonFiniteDelta."""
-        seed, device = self._conditions.seed, self._conditions.device
-        rng = rounding_stream(seed=seed, device=device, round_=assignment.round)
-        return codec_named(assignment.codec).encode(delta, rng)
 
     def _give_up(self, assignment: Assignment, outcome: Outcome, *, detail: str) -> float:
         """Tells the server next that no delta will come."""
@@ -211,6 +207,7 @@ class Phone:
 
     def _upload(self, assignment: Assignment, made: Made, instruction: UploadInstruction) -> float:
         self._client.upload(instruction, made.body)
+        self._encoder.accepted(assignment)
         self._end(SessionOutcome.ACCEPTED, "^", num_examples=made.report.num_examples)
         return assignment.retry.draw(self._rng)
 

@@ -19,7 +19,8 @@ class Codec(NamedTuple):
     same body on every machine; it raises TruncatedBody or PayloadTooLarge for a length that is off,
     SpecMismatch for a foreign header, InvalidEncoding for data this codec never makes, and
     NonFiniteDelta. ``max_bytes`` is the length of the longest body; ``is_exact`` claims that every
-    body has it.
+    body has it. ``leaves_out`` claims that a body lacks elements, which a device that remembers
+    them adds to its next delta.
     """
 
     name: str
@@ -27,3 +28,4 @@ class Codec(NamedTuple):
     decode: Callable[[Buffer, WeightSpec], Vector]
     max_bytes: Callable[[WeightSpec], int]
     is_exact: bool = True
+    leaves_out: bool = False

@@ -47,7 +47,8 @@ def framed(inner: Codec, frame: Frame) -> Codec:
     def max_bytes(spec: WeightSpec) -> int:
         return frame_limit(inner.max_bytes(spec))
 
-    return Codec(f"{inner.name}+{frame.name}", encode, decode, max_bytes, is_exact=False)
+    name = f"{inner.name}+{frame.name}"
+    return Codec(name, encode, decode, max_bytes, is_exact=False, leaves_out=inner.leaves_out)
 
 
 def frame_limit(length: int) -> int:

@@ -43,7 +43,10 @@ def topk(fraction: str) -> Codec:
         wire.require_finite(vector)
         return vector
 
-    return Codec(f"topk:{fraction}", encode, decode, lambda spec: container.length(fields(spec)))
+    def max_bytes(spec: WeightSpec) -> int:
+        return container.length(fields(spec))
+
+    return Codec(f"topk:{fraction}", encode, decode, max_bytes, leaves_out=True)
 
 
 def _largest(vector: Vector, kept: int) -> npt.NDArray[np.intp]:
