@@ -23,6 +23,7 @@ Values = flags.FlagValues
 Group = Callable[[Values], None]
 
 TOKEN_VARIABLE = "POCKETFED_ADMIN_TOKEN"  # noqa: S105  # the name of a variable
+SHOWN_CODECS = ("float32", "float16", "int8", "int4", "topk:FRACTION")
 _LOGGING = ("verbosity", "stderrthreshold", "logtostderr", "alsologtostderr", "log_dir")
 
 _SETTINGS_HELP = {
@@ -91,6 +92,13 @@ def rounds(values: Values) -> None:
         None,
         "window MIN,MAX in which devices come back, in seconds; without it a simulation takes "
         "60,300 and a server paces devices by how many there are",
+        flag_values=values,
+    )
+    flags.DEFINE_list(
+        "codecs",
+        list(RoundSettings().codecs),
+        f"encodings of a delta that the task takes, the best first: {', '.join(SHOWN_CODECS)}, "
+        "alone or with +zlib or +zstd",
         flag_values=values,
     )
 
@@ -177,10 +185,12 @@ def plan_of(values: Values, *, default: Plan) -> Plan:
 
 
 def settings_of(values: Values, *, default: RoundSettings) -> RoundSettings:
-    """The round settings the flags ask for; raises MalformedPayload or ConfigError."""
+    """The round settings the flags ask for; raises ProtocolError or ConfigError."""
     fields = {**_plain(default), **_given(values, _SETTINGS_HELP)}
     if values["retry_s"].present:
         fields["retry"] = _window(values.retry_s)
+    if values["codecs"].present:
+        fields["codecs"] = values.codecs
     return RoundSettings.of(fields)
 
 

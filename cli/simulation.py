@@ -252,7 +252,7 @@ def _report(
         bytes_up=tallies.bytes_up,
         bytes_down=tallies.bytes_down,
         target=scenario.target,
-        details=(details,),
+        details=(details, ("Codecs, the best first", ", ".join(scenario.settings.codecs))),
     )
     rows = monitor.settled()
     write_report(out, rows=rows, facts=facts)

@@ -102,3 +102,8 @@ def shuffle_stream(*, seed: int, device: int, round_: int) -> np.random.Generato
     same checkpoint.
     """
     return stream(seed, Purpose.SHUFFLE, device, round_)
+
+
+def rounding_stream(*, seed: int, device: int, round_: int) -> np.random.Generator:
+    """The stream that rounds one phone's delta in one round, where its codec rounds at random."""
+    return stream(seed, Purpose.ROUNDING, device, round_)

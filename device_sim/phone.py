@@ -19,9 +19,11 @@ from functools import partial
 from .. import __version__
 from ..client import DeviceClient
 from ..protocol import wire
+from ..protocol.codecs import ENCODINGS
 from ..protocol.errors import AssignmentExpired, PocketFedError, RoundClosed, TokenExpired
 from ..protocol.messages import (
     Assignment,
+    Capabilities,
     CheckIn,
     Enrolment,
     Fate,
@@ -33,6 +35,7 @@ from ..protocol.messages import (
 from ..protocol.weights import Weights
 from .conditions import PhoneConditions, retry_stream, shuffle_stream
 from .datasets import Examples
+from .encoding import Encoder
 from .retrying import Remedy, RetryPolicy, Step, remedy
 from .sessions import SessionOutcome, SessionRecord
 from .shelf import Shelf, Storage
@@ -78,6 +81,7 @@ class Phone:
         self._client = client
         self._around = surroundings
         self._storage = Storage(surroundings.shelf, client)
+        self._encoder = Encoder(seed=conditions.seed, device=conditions.device)
         self._rng = retry_stream(seed=conditions.seed, device=conditions.device)
         self._assignment: Assignment | None = None
         self._forsaken: str | None = None
@@ -120,7 +124,9 @@ class Phone:
         if self._client.device is None:
             self._client.enrol(Enrolment(client_version=__version__))
         message = CheckIn(
-            client_version=__version__, examples_bucket=_power_of_two(len(self._examples))
+            client_version=__version__,
+            capabilities=Capabilities(codecs=ENCODINGS),
+            examples_bucket=_power_of_two(len(self._examples)),
         )
         answer = self._client.check_in(self._around.population, message)
         if isinstance(answer, Rejection):
@@ -180,8 +186,7 @@ class Phone:
         started = clock()
         result = trainer.train(weights, self._examples, plan=assignment.plan, rng=rng)
         modelled_s = conditions.compute_s(result.steps)
-        wire.require_finite(result.delta.vector)
-        body = wire.encode(result.delta)
+        body = self._encoder.encode(assignment, result.delta)
         report = Report(
             outcome=Outcome.COMPLETED,
             num_examples=result.num_examples,
@@ -210,6 +215,7 @@ class Phone:
 
     def _upload(self, assignment: Assignment, made: Made, instruction: UploadInstruction) -> float:
         self._client.upload(instruction, made.body)
+        self._encoder.accepted(assignment)
         self._end(SessionOutcome.ACCEPTED, "^", num_examples=made.report.num_examples)
         return assignment.retry.draw(self._rng)
 

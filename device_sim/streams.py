@@ -20,6 +20,7 @@ class Purpose(IntEnum):
     DROP_OUT = 4
     SHUFFLE = 5
     RETRY = 6
+    ROUNDING = 7
 
 
 def stream(seed: int, purpose: Purpose, *keys: int) -> np.random.Generator:

@@ -14,6 +14,8 @@
     │  ├─ PayloadTooLarge       413
     │  ├─ UnsupportedMediaType  415
     │  ├─ SpecMismatch          422  the weights are not of this model
+    │  ├─ UnknownCodec          422  no encoding of deltas has this name
+    │  ├─ InvalidEncoding       422  the body is not what its codec makes
     │  ├─ NonFiniteDelta        422
     │  └─ ImplausibleReport     422
     ├─ AccessError                   the sender may not do this
@@ -111,6 +113,16 @@ class UnsupportedMediaType(ProtocolError):
 
 class SpecMismatch(ProtocolError):
     code = "spec_mismatch"
+    status = 422
+
+
+class UnknownCodec(ProtocolError):
+    code = "unknown_codec"
+    status = 422
+
+
+class InvalidEncoding(ProtocolError):
+    code = "invalid_encoding"
     status = 422
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from .codecs import FLOAT32
 from .plan import Plan, RetryWindow
 from .record import Count, Name, Positive, Record, Seconds, Sha256
 
@@ -35,9 +36,9 @@ class Device(Record, frozen=True, kw_only=True):
 
 
 class Capabilities(Record, frozen=True, kw_only=True):
-    """What a device can decode and hold."""
+    """What a device can encode and hold; ``codecs`` are names of codecs in any order."""
 
-    codecs: tuple[str, ...] = ("float32",)
+    codecs: tuple[str, ...] = (FLOAT32,)
     runtime: str = ""
     max_bytes: Count | None = None
 
@@ -64,7 +65,10 @@ class Resource(Record, frozen=True, kw_only=True):
 
 
 class Assignment(Record, frozen=True, kw_only=True):
-    """A place in one round. The time-outs count from the moment the answer arrives."""
+    """A place in one round. The time-outs count from the moment the answer arrives.
+
+    ``codec`` is how the delta is to be encoded.
+    """
 
     assignment_id: str
     task: Name
@@ -74,7 +78,7 @@ class Assignment(Record, frozen=True, kw_only=True):
     model: Resource
     manifest: Resource
     plan: Plan
-    codec: str = "float32"
+    codec: str = FLOAT32
     compute_within_s: Seconds
     upload_within_s: Seconds
     retry: RetryWindow

@@ -8,10 +8,12 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
+from .codecs import FLOAT32, codec_named
 from .record import Positive, Record, Seconds
 
 Fraction = Annotated[float, msgspec.Meta(gt=0.0, le=1.0)]
 Rate = Annotated[float, msgspec.Meta(gt=0.0)]
+Codecs = Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=16)]
 
 
 class RetryWindow(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,7 +62,8 @@ class RoundSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     round's selection and its reporting; the compute and upload time-outs bound one device.
     ``retry`` is when turned-away devices come back, or None to have the server pace them by how
     many there are. ``rounds`` is how many rounds the task commits before it stops, or None for no
-    end.
+    end. ``codecs`` are the encodings in which it takes deltas, the one it likes best first.
+    Raises UnknownCodec for one that nobody could decode.
     """
 
     goal: Positive = 100
@@ -73,6 +76,11 @@ class RoundSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     retry: RetryWindow | None = None
     server_learning_rate: Rate = 1.0
     rounds: Positive | None = None
+    codecs: Codecs = (FLOAT32,)
+
+    def __post_init__(self) -> None:
+        for name in self.codecs:
+            codec_named(name)
 
     @property
     def capacity(self) -> int:

@@ -1,75 +1,51 @@
-"""Bytes <-> weights: a safetensors container whose header the receiver already knows.
+"""Bytes <-> checkpoints, digests, and what every body has in common.
 
-An 8-byte little-endian length, that many bytes of JSON, then every tensor as little-endian float32
-in the order of the spec. The server issues the header with the checkpoint and demands the same
-bytes back, so an upload is a flat array of known length and there is no header to parse.
+A checkpoint, and a delta in the codec float32, is a container (``container``) of float32 tensors in
+the order of the spec. The other encodings of a delta are in ``codecs``.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import json
-import struct
 
 import numpy as np
 
-from .errors import MalformedPayload, NonFiniteDelta, PayloadTooLarge, SpecMismatch, TruncatedBody
+from . import container
+from .container import F32, Field
+from .errors import MalformedPayload, NonFiniteDelta
 from .weights import Vector, Weights, WeightSpec
 
 MEDIA_TYPE = "application/vnd.pocketfed.weights+safetensors"
-MAX_HEADER_BYTES = 64 * 1024
-_DTYPE = np.dtype("<f4")
+
+
+def fields(spec: WeightSpec) -> tuple[Field, ...]:
+    """The tensors of a checkpoint."""
+    return tuple(Field(entry.name, "F32", entry.shape) for entry in spec.entries)
 
 
 def header(spec: WeightSpec) -> bytes:
-    """The canonical header of a spec, length prefix included; its length is a multiple of eight.
-
-    Raises SpecMismatch when the names of the spec do not fit into ``MAX_HEADER_BYTES``.
-    """
-    tensors = {
-        entry.name: {
-            "dtype": "F32",
-            "shape": list(entry.shape),
-            "data_offsets": [
-                entry.offset * _DTYPE.itemsize,
-                (entry.offset + entry.size) * _DTYPE.itemsize,
-            ],
-        }
-        for entry in spec.entries
-    }
-    text = json.dumps(tensors, separators=(",", ":"), ensure_ascii=True).encode()
-    text += b" " * (-len(text) % 8)
-    if 8 + len(text) > MAX_HEADER_BYTES:
-        raise SpecMismatch(f"the header takes {8 + len(text)} bytes, at most {MAX_HEADER_BYTES}")
-    return struct.pack("<Q", len(text)) + text
+    """The canonical header of a checkpoint; raises SpecMismatch when it would be too long."""
+    return container.header(fields(spec))
 
 
 def encoded_bytes(spec: WeightSpec) -> int:
-    """The exact length of every message that carries weights of this spec."""
-    return len(header(spec)) + spec.size * _DTYPE.itemsize
+    """The exact length of every checkpoint of this spec."""
+    return container.length(fields(spec))
 
 
 def encode(weights: Weights) -> bytes:
-    """Encodes a checkpoint or a delta."""
-    return header(weights.spec) + weights.vector.astype(_DTYPE, copy=False).tobytes()
+    """Encodes a checkpoint, or a delta as it is."""
+    return header(weights.spec) + weights.vector.astype(F32, copy=False).tobytes()
 
 
-def decode(body: bytes, spec: WeightSpec) -> Weights:
-    """Reads weights of a known spec; the result is a read-only view of ``body``.
+def decode(body: container.Buffer, spec: WeightSpec) -> Weights:
+    """Reads weights of a known spec; the result is a view of ``body``.
 
     Raises TruncatedBody or PayloadTooLarge when the length is off, SpecMismatch when the header
     is not the canonical one.
     """
-    expected = header(spec)
-    wanted = len(expected) + spec.size * _DTYPE.itemsize
-    if len(body) < wanted:
-        raise TruncatedBody(f"got {len(body)} bytes, expected {wanted}; send the whole body again")
-    if len(body) > wanted:
-        raise PayloadTooLarge(f"got {len(body)} bytes, expected {wanted}")
-    if body[: len(expected)] != expected:
-        raise SpecMismatch("the header is not the one of this task's checkpoint; copy that one")
-    vector = np.frombuffer(body, _DTYPE, offset=len(expected))
+    vector = np.frombuffer(container.payload(body, fields(spec)), F32)
     return Weights(spec, vector.astype(np.float32, copy=False))
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..protocol import wire
 from ..protocol.admin import TaskStatus
+from ..protocol.codecs import agreed
 from ..protocol.errors import AssignmentExpired, NotFound, UnsupportedVersion
 from ..protocol.messages import (
     PROTOCOL_VERSION,
@@ -28,12 +29,11 @@ from .rounds import Round
 from .steering import Steering
 from .store import Reading, Store, Task, Writing
 
-CODEC = "float32"
 _DETAILS = {
     RejectionReason.NO_TASK: "no task of this population runs",
     RejectionReason.ROUND_FULL: "every place of this round is taken",
     RejectionReason.ALREADY_TOOK_PART: "this device has served this round",
-    RejectionReason.NOT_CAPABLE: "this device cannot decode or hold the model",
+    RejectionReason.NOT_CAPABLE: "this device cannot hold the model, or encode as the task asks",
 }
 
 
@@ -115,7 +115,8 @@ class Admission:
     def _place(
         self, tx: Writing, task: Task, round_: Round, visit: Visit
     ) -> rounds.Assignment | RejectionReason:
-        if not _is_capable(visit.capabilities, task):
+        codec = agreed(task.message.settings.codecs, visit.capabilities.codecs)
+        if codec is None or not _has_room(visit.capabilities, task):
             return RejectionReason.NOT_CAPABLE
         if tx.took_part(round_id=round_.id, device_id=visit.device_id):
             return RejectionReason.ALREADY_TOOK_PART
@@ -129,6 +130,7 @@ class Admission:
             assigned_at=visit.now,
             ends_at=visit.now + task.message.settings.compute_timeout_s,
             check_in_key=visit.key_sha256,
+            codec=codec,
         )
         tx.add_assignment(given)
         self.coordinator.expect(given.ends_at)
@@ -151,7 +153,7 @@ class Admission:
             model=_resource(message.model_sha256, task.model_bytes),
             manifest=_resource(message.manifest_sha256, task.manifest_bytes),
             plan=message.plan,
-            codec=CODEC,
+            codec=held.codec,
             compute_within_s=0.0 if has_reported else remaining_s,
             upload_within_s=remaining_s if has_reported else settings.upload_timeout_s,
             retry=self.steering.window(view, task, round_=round_, now=now),
@@ -173,11 +175,10 @@ def _require_first(tx: Writing, visit: Visit) -> None:
         raise AssignmentExpired("what this check-in was given is over; draw a new key")
 
 
-def _is_capable(capabilities: Capabilities, task: Task) -> bool:
+def _has_room(capabilities: Capabilities, task: Task) -> bool:
     length = wire.encoded_bytes(WeightSpec(task.message.spec))
     needed = task.model_bytes + task.manifest_bytes + length
-    has_room = capabilities.max_bytes is None or capabilities.max_bytes >= needed
-    return CODEC in capabilities.codecs and has_room
+    return capabilities.max_bytes is None or capabilities.max_bytes >= needed
 
 
 def _resource(sha256: str, length: int) -> Resource:

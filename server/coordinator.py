@@ -16,6 +16,7 @@ import numpy as np
 
 from ..protocol import wire
 from ..protocol.admin import RoundPhase, TaskStatus
+from ..protocol.codecs import codec_named
 from ..protocol.weights import Vector, Weights, WeightSpec
 from . import rounds
 from .aggregators import weighted_mean
@@ -135,7 +136,8 @@ class Coordinator:
             body = self._intact(update.sha256)
             if body is None:
                 return None
-            partial = mean.accumulate(partial, wire.decode(body, spec).vector, update.num_examples)
+            delta = codec_named(update.codec).decode(body, spec)
+            partial = mean.accumulate(partial, delta, update.num_examples)
         received = wire.decode(self._blobs.read(base.sha256), spec).vector
         optimizer = sgd(task.message.settings.server_learning_rate)
         return optimizer.step(received, mean.finalize(partial))

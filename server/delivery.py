@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 from ..protocol import wire
 from ..protocol.admin import RoundPhase
+from ..protocol.codecs import Codec, codec_named
 from ..protocol.errors import (
     ImplausibleReport,
     LengthRequired,
     NotAssigned,
     NotFound,
     PayloadTooLarge,
+    ReportConflict,
     RoundClosed,
     SpecMismatch,
     UnsupportedMediaType,
@@ -62,8 +64,13 @@ class Held:
         return WeightSpec(self.task.message.spec)
 
     @property
-    def encoded_bytes(self) -> int:
-        return wire.encoded_bytes(self.spec)
+    def codec(self) -> Codec:
+        return codec_named(self.assignment.codec)
+
+    @property
+    def max_bytes(self) -> int:
+        """The length of every body this assignment may send, or of the longest framed one."""
+        return self.codec.max_bytes(self.spec)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,10 +122,10 @@ class Delivery:
         Checks in the order of docs/protocol.md, the round once more after the body has arrived.
         """
         with self.coordinator.turn():
-            spec, sha256 = self._await(device_id, assignment_id, head)
-            with self.blobs.stage(read, length=wire.encoded_bytes(spec)) as staged:
+            held, sha256, length = self._await(device_id, assignment_id, head)
+            with self.blobs.stage(read, length=length) as staged:
                 staged.require(sha256)
-                _require_usable(staged, spec)
+                _require_usable(staged, held)
                 return self._accept(device_id, assignment_id, staged)
 
     def abort(self, device_id: str, assignment_id: str) -> None:
@@ -142,20 +149,18 @@ class Delivery:
             retry=self.steering.window(view, held.task, round_=held.round, now=now),
         )
 
-    def _await(
-        self, device_id: str, assignment_id: str, head: UploadHead
-    ) -> tuple[WeightSpec, str]:
-        """The spec and digest of the body that may follow; a late device is noted as late."""
+    def _await(self, device_id: str, assignment_id: str, head: UploadHead) -> tuple[Held, str, int]:
+        """The place, digest and length of the body that may follow; a late device is noted."""
         with self.store.write() as tx:
             now = self.clock()
             held = _held(tx, device_id, assignment_id)
-            _require_head(head, held)
+            length = _require_head(head, held)
             sha256 = wire.parse_content_digest(head.content_digest)
             after = self._on_upload(tx, held, sha256, now)
             if after.state is AssignmentState.LATE:
                 self.coordinator.move(tx, held.assignment, after, now=now)
         _require_in_time(after)
-        return held.spec, sha256
+        return held, sha256, length
 
     def _accept(self, device_id: str, assignment_id: str, staged: Staged) -> tuple[Receipt, bool]:
         with self.store.write() as tx:
@@ -201,35 +206,49 @@ def _require_plausible(report: Report, held: Held) -> None:
         raise ImplausibleReport(
             f"num_examples is {report.num_examples}, expected 1 to {limit}; drop the delta"
         )
-    if report.bytes != held.encoded_bytes:
+    if not _fits(report.bytes, held):
         raise ImplausibleReport(
-            f"the announced body has {report.bytes} bytes, this model's has {held.encoded_bytes}; "
+            f"the announced body has {report.bytes} bytes, expected {_expected(held)}; "
             f"encode the delta over the whole layout"
         )
     if report.sha256 is None:
         raise ImplausibleReport("a completed report announces the SHA-256 of its body; add it")
 
 
-def _require_head(head: UploadHead, held: Held) -> None:
-    """Raises unless the head announces a body as this model's deltas are."""
-    wanted = held.encoded_bytes
+def _fits(length: int, held: Held) -> bool:
+    is_exact, most = held.codec.is_exact, held.max_bytes
+    return length == most if is_exact else 1 <= length <= most
+
+
+def _expected(held: Held) -> str:
+    """The lengths a body of this assignment may have, in words."""
+    bound = "" if held.codec.is_exact else "at most "
+    return f"{bound}{held.max_bytes} for this model in {held.codec.name}"
+
+
+def _require_head(head: UploadHead, held: Held) -> int:
+    """The announced length; raises unless the head is that of the reported body."""
     if head.media_type != wire.MEDIA_TYPE:
         raise UnsupportedMediaType(
             f"got Content-Type {head.media_type[:100]!r}, expected {wire.MEDIA_TYPE}"
         )
     if head.length is None:
-        raise LengthRequired(f"send Content-Length, which is {wanted} for this model")
-    if head.length > wanted:
-        raise PayloadTooLarge(f"Content-Length is {head.length}, this model takes {wanted}")
-    if head.length < wanted:
-        raise SpecMismatch(f"Content-Length is {head.length}, this model takes {wanted}")
+        raise LengthRequired(f"send Content-Length, which is {_expected(held)}")
+    if head.length > held.max_bytes:
+        raise PayloadTooLarge(f"Content-Length is {head.length}, expected {_expected(held)}")
+    if not _fits(head.length, held):
+        raise SpecMismatch(f"Content-Length is {head.length}, expected {_expected(held)}")
+    report = held.assignment.report
+    if report is not None and report.bytes != head.length:
+        raise ReportConflict(
+            f"Content-Length is {head.length}, announced was {report.bytes}; drop the delta"
+        )
+    return head.length
 
 
-def _require_usable(staged: Staged, spec: WeightSpec) -> None:
-    """Raises SpecMismatch, NonFiniteDelta or ImplausibleReport for a delta that must not count."""
-    delta = wire.decode(staged.path.read_bytes(), spec).vector
-    wire.require_finite(delta)
-    require_moderate(delta)
+def _require_usable(staged: Staged, held: Held) -> None:
+    """Raises as the codec does, or ImplausibleReport, for a delta that must not count."""
+    require_moderate(held.codec.decode(staged.path.read_bytes(), held.spec))
 
 
 def _require_in_time(assignment: Assignment) -> None:

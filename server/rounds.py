@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from ..protocol.admin import RoundPhase
+from ..protocol.codecs import FLOAT32
 from ..protocol.errors import AssignmentExpired, ReportConflict
 from ..protocol.messages import AssignmentState, Outcome, Report
 from ..protocol.plan import RoundSettings
@@ -89,6 +90,7 @@ class Assignment:
     """One device's place in one round; ``ends_at`` is when its present step must be done.
 
     ``check_in_key`` is the digest of the Idempotency-Key of the check-in it was given for.
+    ``codec`` is how its delta is encoded; it was agreed when the place was given.
     """
 
     id: str
@@ -100,6 +102,7 @@ class Assignment:
     ends_at: float
     report: Report | None = None
     check_in_key: str | None = None
+    codec: str = FLOAT32
 
 
 def opening(

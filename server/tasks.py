@@ -17,6 +17,7 @@ from ..protocol.admin import (
     TaskStatus,
     TaskSummary,
 )
+from ..protocol.codecs import codec_named
 from ..protocol.errors import (
     ImplausibleReport,
     NameTaken,
@@ -121,7 +122,10 @@ class Tasks:
             )
 
     def _require_sound(self, message: CreateTask, *, checkpoint_bytes: int) -> None:
-        """Raises SpecMismatch for a foreign checkpoint, ImplausibleReport for a sum too large."""
+        """Raises SpecMismatch for a foreign checkpoint, ImplausibleReport for a sum too large.
+
+        SpecMismatch too when a codec cannot carry the names of the spec.
+        """
         spec = WeightSpec(message.spec)
         wanted = wire.encoded_bytes(spec)
         if checkpoint_bytes != wanted:
@@ -129,6 +133,8 @@ class Tasks:
         checkpoint = wire.decode(self.blobs.read(message.checkpoint_sha256), spec)
         if not np.isfinite(checkpoint.vector).all():
             raise SpecMismatch("the checkpoint holds NaN or infinite weights; export it again")
+        for name in message.settings.codecs:
+            codec_named(name).max_bytes(spec)
         _require_summable(message)
 
 

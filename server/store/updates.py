@@ -36,19 +36,20 @@ _ADD_UPDATE = insert(updates)
 
 @dataclass(frozen=True, kw_only=True)
 class Update:
-    """An accepted update: where its bytes are and what it weighs."""
+    """An accepted update: where its bytes are, how they are encoded, and what they weigh."""
 
     assignment_id: str
     sha256: str
     num_examples: int
+    codec: str
 
 
 class UpdateQuestions(Connected):
     def updates(self, round_id: int) -> list[Update]:
         """The accepted updates of a round, in no order that matters."""
-        query = select(updates.c.assignment_id, updates.c.sha256, updates.c.num_examples).where(
-            updates.c.round_id == round_id
-        )
+        query = select(
+            updates.c.assignment_id, updates.c.sha256, updates.c.num_examples, updates.c.codec
+        ).where(updates.c.round_id == round_id)
         return [Update(**row._mapping) for row in self._all(query)]
 
     def device_times(self, task_id: int) -> list[float]:
@@ -73,6 +74,7 @@ class UpdateChanges(UpdateQuestions, Historian):
             sha256=report.sha256,
             bytes=report.bytes,
             num_examples=report.num_examples,
+            codec=held.codec,
             loss=report.loss,
             accepted_at=now,
             is_stored=True,

@@ -96,17 +96,24 @@ def test_plan_and_settings_flags_are_checked_like_the_records(
     from pocketfed.protocol.plan import Plan, RoundSettings
 
     values = flags.holder((flags.plan, flags.rounds))
-    values(["x", "--epochs=3", "--goal=7", "--retry_s=1,2.5"])
+    values(["x", "--epochs=3", "--goal=7", "--retry_s=1,2.5", "--codecs=int8+zstd,float32"])
     assert flags.plan_of(values, default=Plan(learning_rate=0.5)) == Plan(
         epochs=3, learning_rate=0.5
     )
     settings = flags.settings_of(values, default=RoundSettings())
     assert (settings.goal, settings.retry.max_s) == (7, 2.5)
+    assert settings.codecs == ("int8+zstd", "float32")
 
 
 @pytest.mark.parametrize(
     ("flag", "sentence"),
-    [("--goal=0", "RoundSettings.goal"), ("--retry_s=1", "retry_s"), ("--retry_s=2,1", "retry")],
+    [
+        ("--goal=0", "RoundSettings.goal"),
+        ("--retry_s=1", "retry_s"),
+        ("--retry_s=2,1", "retry"),
+        ("--codecs=int9", "no codec 'int9'"),
+        ("--codecs=", r"RoundSettings.codecs"),
+    ],
 )
 def test_settings_out_of_range_name_the_setting(flag: str, sentence: str) -> None:
     from pocketfed.cli import flags

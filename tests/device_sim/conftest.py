@@ -123,6 +123,7 @@ class ScriptedServer:
         }
         self.plan = plan
         self.assignment_id = "a1"
+        self.codec = "float32"
         self.script: dict[str, list[object]] = {}
         self.log: list[str] = []
         self.requests: list[httpx.Request] = []
@@ -162,6 +163,7 @@ class ScriptedServer:
             model=model,
             manifest=manifest,
             plan=self.plan,
+            codec=self.codec,
             compute_within_s=100.0,
             upload_within_s=100.0,
             retry=WINDOW,

@@ -233,3 +233,18 @@ def test_the_observer_hears_of_every_session_once(host, owned):
     accepted = [record for record in heard if record.outcome is SessionOutcome.ACCEPTED]
     assert len(accepted) == 8
     assert sum(record.bytes_up for record in heard) == fleet.tallies.bytes_up
+
+
+def test_a_shorter_codec_shows_in_the_bytes_of_the_fleet(host, owned):
+    plain, _ = run_virtual(host, owned, rounds(2), drop_out=0.0)
+    short, _ = run_virtual(host, owned, rounds(2, codecs=("int8",)), drop_out=0.0)
+    sent = [sum(one.bytes_up / one.accepted for one in run.rounds[:2]) for run in (plain, short)]
+    assert sent[1] < 0.8 * sent[0]
+
+
+def test_a_seed_repeats_a_run_whose_deltas_are_rounded_at_random(host, owned):
+    settings = rounds(2, codecs=("int4+zstd",))
+    first, again = (run_virtual(host, owned, settings)[0] for _ in range(2))
+    other, _ = run_virtual(host, owned, settings, seed=1)
+    assert first.checkpoints[-1].sha256 == again.checkpoints[-1].sha256
+    assert first.checkpoints[-1].sha256 != other.checkpoints[-1].sha256

@@ -9,6 +9,7 @@ import pytest
 from pocketfed.device_sim.retrying import RetryPolicy, Step
 from pocketfed.device_sim.sessions import SessionOutcome
 from pocketfed.protocol import errors, wire
+from pocketfed.protocol.codecs import ENCODINGS, codec_named
 from pocketfed.protocol.messages import Rejection, RejectionReason
 from pocketfed.protocol.plan import Eligibility, Plan
 
@@ -334,3 +335,38 @@ def test_the_same_round_gives_the_same_bytes_whatever_happened_before(make_bench
     troubled.run_session()
     troubled.run_session()
     assert calm.server.requests[-1].content == troubled.server.requests[-1].content
+
+
+@pytest.mark.parametrize("codec", ["float32", "int8+zstd", "int4", "topk:0.1+zlib"])
+def test_the_delta_travels_in_the_codec_of_the_assignment(make_bench, artifact, codec):
+    bench = make_bench()
+    bench.server.codec = codec
+    bench.run_session()
+    report, upload = bench.server.requests[-2:]
+    delta = codec_named(codec).decode(upload.content, artifact.manifest.weight_spec)
+    assert delta.any()
+    assert json.loads(report.content)["bytes"] == len(upload.content)
+
+
+def test_the_same_phone_rounds_the_same_delta_alike(make_bench):
+    bodies = []
+    for _ in range(2):
+        bench = make_bench()
+        bench.server.codec = "int4"
+        bench.run_session()
+        bodies.append(bench.server.requests[-1].content)
+    assert bodies[0] == bodies[1]
+
+
+def test_a_phone_offers_every_encoding(make_bench):
+    bench = make_bench()
+    bench.wake()
+    offered = json.loads(bench.server.requests[-1].content)["capabilities"]["codecs"]
+    assert offered == list(ENCODINGS)
+
+
+def test_a_codec_the_phone_does_not_know_gives_the_place_back(make_bench):
+    bench = make_bench()
+    bench.server.codec = "jpeg"
+    assert bench.run_session().outcome is SessionOutcome.FAILED
+    assert json.loads(bench.server.requests[-1].content)["outcome"] == "failed"

@@ -32,6 +32,7 @@ from pocketfed.protocol.artifact import (
     Manifest,
     Tolerances,
 )
+from pocketfed.protocol.codecs import codec_named
 from pocketfed.protocol.messages import (
     Assignment,
     CheckIn,
@@ -160,8 +161,8 @@ class Phone:
         return answer
 
     def deliver(self, delta: Weights, **changes: Any) -> Receipt:
-        """Reports and uploads."""
-        body = wire.encode(delta)
+        """Reports and uploads, in the codec of the place."""
+        body = codec_named(self.place.codec).encode(delta, None)
         return self.client.upload(self.announce(body, **changes), body)
 
     def serve(self, delta: Weights, **changes: Any) -> Receipt:
