@@ -18,6 +18,7 @@ from absl import logging as _  # noqa: F401  # defines --verbosity and its kin
 from ..client import AdminClient, Session
 from ..protocol.errors import ConfigError
 from ..protocol.plan import Plan, RoundSettings
+from . import choices
 
 Values = flags.FlagValues
 Group = Callable[[Values], None]
@@ -33,7 +34,7 @@ _SETTINGS_HELP = {
     "report_timeout_s": "seconds a round waits for reports",
     "compute_timeout_s": "seconds one device has to train",
     "upload_timeout_s": "seconds one device has to upload",
-    "server_learning_rate": "step of the server optimizer; 1 is federated averaging",
+    "max_update_norm": "longest update (L2) that may become a checkpoint; any if not given",
     "rounds": "rounds to commit before the task ends; no end if not given",
 }
 _PLAN_HELP = {
@@ -86,6 +87,8 @@ def task(values: Values) -> None:
 
 def rounds(values: Values) -> None:
     _of_record(RoundSettings, _SETTINGS_HELP, values)
+    for name, text in choices.helps().items():
+        flags.DEFINE_string(name, choices.default(name), text, flag_values=values)
     retry = RoundSettings().retry
     flags.DEFINE_list(
         "retry_s",
@@ -179,6 +182,9 @@ def plan_of(values: Values, *, default: Plan) -> Plan:
 def settings_of(values: Values, *, default: RoundSettings) -> RoundSettings:
     """The round settings the flags ask for; raises MalformedPayload or ConfigError."""
     fields = {**_plain(default), **_given(values, _SETTINGS_HELP)}
+    for name in choices.helps():
+        if values[name].present:
+            fields[name] = choices.choice_of(name, str(values[name].value))
     if values["retry_s"].present:
         fields["retry"] = _window(values.retry_s)
     return RoundSettings.of(fields)

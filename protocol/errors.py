@@ -32,6 +32,7 @@
     │  ├─ ParityFailure
     │  └─ DamagedArtifact
     ├─ DataError                     a data set is missing or is not what it should be
+    ├─ LostBlob                      bytes the server kept are gone or no longer what they were
     └─ ConfigError                   the operator, at start-up
 
 On the wire an error is a problem document (RFC 9457) with a ``code``; ``from_problem`` turns it
@@ -214,6 +215,12 @@ class DataError(PocketFedError):
     """A data set cannot be had, or is not what its digest says."""
 
     code = "data_error"
+
+
+class LostBlob(PocketFedError):
+    """Kept bytes cannot be read back under their digest; the operator restores them."""
+
+    code = "lost_blob"
 
 
 class ConfigError(PocketFedError):

@@ -8,10 +8,10 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
+from .folding import Aggregator, Rate, ServerOptimizer, Sgd, WeightedMean
 from .record import Positive, Record, Seconds
 
 Fraction = Annotated[float, msgspec.Meta(gt=0.0, le=1.0)]
-Rate = Annotated[float, msgspec.Meta(gt=0.0)]
 
 
 class RetryWindow(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,11 +53,12 @@ class Plan(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class RoundSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the server selects, waits and gives up.
+    """How the server selects, waits, folds and gives up.
 
     ``goal`` reports end a round; ``ceil(goal * over_selection)`` devices are assigned; at the
     deadline ``ceil(goal * minimum_fraction)`` reports still suffice. The two time-outs bound the
     round's selection and its reporting; the compute and upload time-outs bound one device.
+    ``max_update_norm`` is the longest update, in L2, that may become a checkpoint, or None for any.
     ``rounds`` is how many rounds the task commits before it stops, or None for no end.
     """
 
@@ -69,7 +70,9 @@ class RoundSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     compute_timeout_s: Rate = 900.0
     upload_timeout_s: Rate = 900.0
     retry: RetryWindow = RetryWindow(min_s=60.0, max_s=300.0)
-    server_learning_rate: Rate = 1.0
+    aggregator: Aggregator = WeightedMean()
+    server_optimizer: ServerOptimizer = Sgd()
+    max_update_norm: Rate | None = None
     rounds: Positive | None = None
 
     @property

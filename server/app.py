@@ -21,6 +21,7 @@ from .folder import DataFolder
 from .http import MAX_JSON_BYTES, answer_errors
 from .store import Store
 from .tasks import Tasks
+from .workers import workers_of
 
 EXTENSION = "pocketfed"
 
@@ -57,7 +58,14 @@ def create_app(
         resources.callback(store.close)
         blobs = Blobs(folder.path / "blobs")
         is_inline = config.coordinator == "inline"
-        coordinator = Coordinator(store, blobs, clock=clock, is_inline=is_inline)
+        coordinator = Coordinator(
+            store,
+            blobs,
+            clock=clock,
+            is_inline=is_inline,
+            workers=workers_of(config.fold, scratch=folder.path),
+            keep_updates_s=config.keep_updates_s,
+        )
         coordinator.sweep(clock())
         admin_token = config.admin_token or folder.admin_token(entropy)
         access = Access(store, blobs, admin_token=admin_token)

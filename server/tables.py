@@ -70,6 +70,8 @@ checkpoints = Table(
     Column("sha256", String(64), nullable=False, index=True),
     Column("bytes", Integer, nullable=False),
     Column("created_at", Float, nullable=False),
+    # What the server optimizer keeps between rounds; null if that is nothing.
+    Column("state_sha256", String(64)),
     UniqueConstraint("task_id", "version"),
 )
 

@@ -1,10 +1,11 @@
-"""Updates: accepted once per device and round, and kept until their round is over."""
+"""Updates: accepted once per device and round, and kept for a while after their round."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, exists, insert, select, update
+from sqlalchemy import bindparam, exists, func, insert, select, update
 
 from .. import rounds as machine
 from ..rounds import Assignment, Round, announced
@@ -17,6 +18,7 @@ _SPENT_UPDATES = (
     .join(rounds, updates.c.round_id == rounds.c.id)
     .where(updates.c.is_stored, rounds.c.phase.in_(sorted(machine.FINAL_PHASES)))
 )
+_FIRST_SPENT = _SPENT_UPDATES.with_only_columns(func.min(rounds.c.closed_at))
 _COUNT_UPDATE = (
     update(rounds)
     .where(rounds.c.id == bindparam("of_round"))
@@ -43,9 +45,10 @@ class UpdateQuestions(Connected):
         )
         return [Update(**row._mapping) for row in self._all(query)]
 
-    def has_spent_updates(self) -> bool:
-        """Whether a closed round still has updates on disk."""
-        return self._one(_SPENT_UPDATES.limit(1)) is not None
+    def first_closed_with_updates(self) -> float:
+        """When the first of the closed rounds that still have updates on disk was closed."""
+        found = self._connection.scalar(_FIRST_SPENT)
+        return math.inf if found is None else float(found)
 
 
 class UpdateChanges(UpdateQuestions, Historian):
@@ -66,9 +69,9 @@ class UpdateChanges(UpdateQuestions, Historian):
         )
         return round_of_row(self._the(_COUNT_UPDATE, of_round=held.round_id))
 
-    def release_updates(self) -> list[str]:
-        """Gives up the bytes of closed rounds; returns those that nothing else refers to."""
-        spent = _SPENT_UPDATES.subquery()
+    def release_updates(self, *, closed_by: float) -> list[str]:
+        """Gives up the bytes of rounds closed by then; returns those nothing else refers to."""
+        spent = _SPENT_UPDATES.where(rounds.c.closed_at <= closed_by).subquery()
         mine = select(spent.c.assignment_id)
         others = exists(
             select(updates.c.assignment_id).where(
