@@ -24,6 +24,8 @@ Values = flags.FlagValues
 Group = Callable[[Values], None]
 
 TOKEN_VARIABLE = "POCKETFED_ADMIN_TOKEN"  # noqa: S105  # the name of a variable
+# What an audit needs to know of a server's settings.
+AUDITED = ("data_dir", "keep_updates_s")
 _LOGGING = ("verbosity", "stderrthreshold", "logtostderr", "alsologtostderr", "log_dir")
 
 _SETTINGS_HELP = {
@@ -62,7 +64,19 @@ def file(values: Values) -> None:
 def serve(values: Values) -> None:
     from ..server.config import SETTINGS
 
+    _of_settings(tuple(setting.name for setting in SETTINGS), values)
+
+
+def audit(values: Values) -> None:
+    _of_settings(AUDITED, values)
+
+
+def _of_settings(names: tuple[str, ...], values: Values) -> None:
+    from ..server.config import SETTINGS
+
     for setting in SETTINGS:
+        if setting.name not in names:
+            continue
         text = f"{setting.help} [{setting.default}]" if str(setting.default) else setting.help
         flags.DEFINE_string(setting.name, None, text, flag_values=values)
 

@@ -18,7 +18,7 @@ import numpy as np
 from ..protocol.weights import Vector
 from .sums import Update
 
-BLOCK_BYTES = 16 * 1024**2
+BLOCK_BYTES = 8 * 1024**2
 _ITEM = np.dtype(np.float32).itemsize
 
 # The values of some elements, one element a row and each row sorted -> one value per element.

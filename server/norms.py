@@ -18,11 +18,7 @@ def l2_norm(vector: npt.NDArray[np.floating]) -> float:
     Squares are summed pairwise within fixed blocks, and the blocks by ``math.fsum``: a BLAS product
     would depend on the processor and its number of threads.
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        sums = [
-            float(np.square(vector[start : start + BLOCK], dtype=np.float64).sum())
-            for start in range(0, vector.size, BLOCK)
-        ]
+    sums = [_squared(vector[start : start + BLOCK]) for start in range(0, vector.size, BLOCK)]
     return math.sqrt(math.fsum(sums)) if all(map(math.isfinite, sums)) else math.inf
 
 
@@ -31,4 +27,13 @@ def clip(delta: Vector, *, max_norm: float) -> Vector:
     norm = l2_norm(delta)
     if norm <= max_norm:
         return delta
-    return np.multiply(delta, max_norm / norm, dtype=np.float64).astype(np.float32)
+    clipped = np.empty_like(delta)
+    np.multiply(delta, max_norm / norm, out=clipped, dtype=np.float64, casting="same_kind")
+    return clipped
+
+
+def _squared(block: npt.NDArray[np.floating]) -> float:
+    squares = block.astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares *= squares
+        return float(squares.sum())

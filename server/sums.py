@@ -78,8 +78,9 @@ def _add(total: npt.NDArray[np.int64], delta: Vector, weight: int) -> None:
     for start in range(0, delta.size, _BLOCK):
         part = delta[start : start + _BLOCK]
         real = scaled[: part.size]
-        np.multiply(part, SCALE, out=real, dtype=np.float64)
-        np.add(real, _INTEGER_BITS, out=real)
+        real[...] = part
+        real *= SCALE
+        real += _INTEGER_BITS
         integer = real.view(np.int64)
         integer -= _INTEGER_BITS.view(np.int64)
         integer *= weight

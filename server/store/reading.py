@@ -6,6 +6,7 @@ from .assignments import AssignmentQuestions
 from .checkpoints import CheckpointQuestions
 from .deposits import DepositQuestions
 from .devices import DeviceQuestions
+from .evidence import EvidenceQuestions
 from .rounds import RoundQuestions
 from .tallies import TallyQuestions
 from .tasks import TaskQuestions
@@ -21,5 +22,6 @@ class Reading(
     AssignmentQuestions,
     UpdateQuestions,
     TallyQuestions,
+    EvidenceQuestions,
 ):
     """The questions, within one transaction."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import bindparam, exists, func, insert, select, update
@@ -44,6 +45,13 @@ class UpdateQuestions(Connected):
             updates.c.round_id == round_id
         )
         return [Update(**row._mapping) for row in self._all(query)]
+
+    def stored_updates(self, assignment_ids: Sequence[str]) -> list[str]:
+        """Those of some updates whose bytes are still kept."""
+        query = select(updates.c.assignment_id).where(updates.c.is_stored)
+        return [
+            one for one in assignment_ids if self._one(query.where(updates.c.assignment_id == one))
+        ]
 
     def first_closed_with_updates(self) -> float:
         """When the first of the closed rounds that still have updates on disk was closed."""

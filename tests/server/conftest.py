@@ -301,7 +301,7 @@ def rehearse(tmp_path: Path) -> Iterator[Callable[..., Rehearsal]]:
         rehearsal.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def rehearsal_in() -> Callable[[Path], Rehearsal]:
     """Starts a server in a folder; the caller stops it."""
     return Rehearsal
