@@ -26,6 +26,7 @@ check: $(READY) build/pocketfed
 bench: $(READY)
 	$(BIN)/python benchmarks/export.py
 	$(BIN)/python benchmarks/lowerings.py
+	$(BIN)/python benchmarks/fold.py
 
 # sdist and wheel, in dist/.
 package: $(READY)

@@ -65,6 +65,7 @@ class RayWorkers:
             reason = "Ray is not installed; install pocketfed[ray]"
             raise ConfigError("fold", "ray", reason) from error
         if not ray.is_initialized():
+            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
             ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
         return cls(ray=ray, count=max(1, int(ray.cluster_resources().get("CPU", 1))))
 
