@@ -17,9 +17,10 @@ from ..protocol import folding, wire
 from ..protocol.admin import CreateTask
 from ..protocol.errors import LostBlob
 from ..protocol.weights import Vector, WeightSpec
-from .aggregators import Deltas, Share, aggregator_of
+from . import sums
+from .aggregators import Share, aggregator_of
 from .norms import l2_norm
-from .optimizers import ServerOptimizer, State, decode_state, optimizer_of
+from .optimizers import State, decode_state, optimizer_of
 from .store import Checkpoint, Update
 from .workers import Workers
 
@@ -80,7 +81,7 @@ def fold(
     """Aggregates the updates and takes the server optimizer's step; raises LostBlob."""
     cohort = Cohort(spec=WeightSpec(task.spec), updates=tuple(updates), read=read)
     update = _aggregate(task.settings.aggregator, cohort, workers)
-    optimizer: ServerOptimizer = optimizer_of(task.settings.server_optimizer)
+    optimizer = optimizer_of(task.settings.server_optimizer)
     vector, state = optimizer.step(basis.vector, update, basis.state)
     return Folded(vector=vector, state=state, update_norm=l2_norm(update))
 
@@ -102,9 +103,7 @@ def intact(read: ReadBlob, sha256: str) -> bytes:
     return body
 
 
-def _aggregate(
-    chosen: folding.Aggregator, cohort: Cohort, workers: Workers
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+def _aggregate(chosen: folding.Aggregator, cohort: Cohort, workers: Workers) -> sums.Update:
     aggregator = aggregator_of(chosen)
     shares = aggregator.split(len(cohort.updates), cohort.spec.size, workers.count)
     return aggregator.join(workers.map(partial(_fold_share, chosen, cohort), shares))
@@ -113,5 +112,4 @@ def _aggregate(
 def _fold_share(
     chosen: folding.Aggregator, cohort: Cohort, scratch: Path | None, share: Share
 ) -> object:
-    deltas: Deltas = cohort.deltas(share.updates)
-    return aggregator_of(chosen, scratch=scratch).fold(share, deltas)
+    return aggregator_of(chosen, scratch=scratch).fold(share, cohort.deltas(share.updates))

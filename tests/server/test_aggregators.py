@@ -99,6 +99,7 @@ def test_the_sign_of_a_zero_depends_on_nobodys_turn(kind) -> None:
     one = aggregate(kind, [(delta, 1) for delta in signs])
     other = aggregate(kind, [(delta, 1) for delta in reversed(signs)])
     assert one.tobytes() == other.tobytes() == np.zeros(SIZE).tobytes()
+    assert aggregate(kind, [(signs[0], 1)] * 3).tobytes() == np.zeros(SIZE).tobytes()
 
 
 @each_kind()
@@ -163,8 +164,10 @@ def test_a_liar_moves_the_mean_and_not_the_median_nor_the_trimmed_mean() -> None
 def test_the_share_that_is_trimmed_is_not_short_by_a_rounding() -> None:
     """0.29 * 100 is 28.999999999999996 in binary."""
     reports = [(np.full(SIZE, float(value == 28)), 1) for value in range(100)]
-    values = np.arange(100, dtype=np.float32)[None, :]
-    assert columns.trimmed_mean(0.29)(values)[0] == np.arange(29, 71).mean()
+    squares = np.square(np.arange(100.0))
+    assert (
+        columns.trimmed_mean(0.29)(squares[None, :].astype(np.float32))[0] == squares[29:71].mean()
+    )
     assert aggregate(folding.TrimmedMean(fraction=0.29), reports)[0] == 0.0
 
 
