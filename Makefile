@@ -27,6 +27,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/export.py
 	$(BIN)/python benchmarks/lowerings.py
 	$(BIN)/python benchmarks/codecs.py
+	$(BIN)/python benchmarks/fold.py
 
 # sdist and wheel, in dist/.
 package: $(READY)

@@ -18,7 +18,7 @@ from . import flags as groups
 from . import model_flags, models
 from .flags import Group, Values
 from .parsing import exactly, optional_path, required
-from .tables import show_device, show_history, show_tasks
+from .tables import show_audit, show_device, show_history, show_tasks
 
 if TYPE_CHECKING:
     from ..device_sim.report import Summary
@@ -55,6 +55,19 @@ def _serve(words: list[str], values: Values) -> None:
     exactly(words)
     given = {setting.name: values[setting.name].value for setting in config.SETTINGS}
     serve(config.load(flags=given, environment=os.environ))
+
+
+def _audit(words: list[str], values: Values) -> None:
+    from ..server import config
+    from ..server.audit import audit
+
+    exactly(words)
+    given = {name: values[name].value for name in groups.AUDITED}
+    findings = audit(config.load(flags=given, environment=os.environ))
+    show_audit(findings)
+    broken = sum(len(finding.violations) for finding in findings)
+    if broken:
+        raise CommandFailed(f"{broken} violations")
 
 
 def _task_create(words: list[str], values: Values) -> None:
@@ -205,6 +218,13 @@ COMMANDS = {
             models.verify,
         ),
         Command("serve", "", "Runs the aggregation server.", (groups.serve,), _serve),
+        Command(
+            "audit",
+            "--data_dir=DIR",
+            "Holds every invariant against the folder of a stopped server; exits 1 if one breaks.",
+            (groups.audit,),
+            _audit,
+        ),
         Command(
             "task create",
             "NAME --artifact=DIR",

@@ -18,12 +18,15 @@ from absl import logging as _  # noqa: F401  # defines --verbosity and its kin
 from ..client import AdminClient, Session
 from ..protocol.errors import ConfigError
 from ..protocol.plan import Plan, RoundSettings
+from . import choices
 
 Values = flags.FlagValues
 Group = Callable[[Values], None]
 
 TOKEN_VARIABLE = "POCKETFED_ADMIN_TOKEN"  # noqa: S105  # the name of a variable
 SHOWN_CODECS = ("float32", "float16", "int8", "int4", "topk:FRACTION")
+# What an audit needs to know of a server's settings.
+AUDITED = ("data_dir", "keep_updates_s")
 _LOGGING = ("verbosity", "stderrthreshold", "logtostderr", "alsologtostderr", "log_dir")
 
 _SETTINGS_HELP = {
@@ -34,7 +37,7 @@ _SETTINGS_HELP = {
     "report_timeout_s": "seconds a round waits for reports",
     "compute_timeout_s": "seconds one device has to train",
     "upload_timeout_s": "seconds one device has to upload",
-    "server_learning_rate": "step of the server optimizer; 1 is federated averaging",
+    "max_update_norm": "longest update (L2) that may become a checkpoint; any if not given",
     "rounds": "rounds to commit before the task ends; no end if not given",
 }
 _PLAN_HELP = {
@@ -62,7 +65,19 @@ def file(values: Values) -> None:
 def serve(values: Values) -> None:
     from ..server.config import SETTINGS
 
+    _of_settings(tuple(setting.name for setting in SETTINGS), values)
+
+
+def audit(values: Values) -> None:
+    _of_settings(AUDITED, values)
+
+
+def _of_settings(names: tuple[str, ...], values: Values) -> None:
+    from ..server.config import SETTINGS
+
     for setting in SETTINGS:
+        if setting.name not in names:
+            continue
         text = f"{setting.help} [{setting.default}]" if str(setting.default) else setting.help
         flags.DEFINE_string(setting.name, None, text, flag_values=values)
 
@@ -87,6 +102,8 @@ def task(values: Values) -> None:
 
 def rounds(values: Values) -> None:
     _of_record(RoundSettings, _SETTINGS_HELP, values)
+    for name, text in choices.helps().items():
+        flags.DEFINE_string(name, choices.default(name), text, flag_values=values)
     flags.DEFINE_list(
         "retry_s",
         None,
@@ -187,6 +204,9 @@ def plan_of(values: Values, *, default: Plan) -> Plan:
 def settings_of(values: Values, *, default: RoundSettings) -> RoundSettings:
     """The round settings the flags ask for; raises ProtocolError or ConfigError."""
     fields = {**_plain(default), **_given(values, _SETTINGS_HELP)}
+    for name in choices.helps():
+        if values[name].present:
+            fields[name] = choices.choice_of(name, str(values[name].value))
     if values["retry_s"].present:
         fields["retry"] = _window(values.retry_s)
     if values["codecs"].present:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from ..protocol.admin import DeviceSummary, RoundSummary, TaskHistory, TaskList
 
 if TYPE_CHECKING:
     from ..model_export import Verification
+    from ..server.audit import Finding
 
 WIDE = 120  # columns, where nobody looks at a terminal
 KINDS_SHOWN = 5
@@ -108,6 +109,23 @@ def show_history(history: TaskHistory, console: Console | None = None) -> None:
     for round_ in history.rounds:
         if round_.reason:
             console.print(f"{_label(round_)} was {round_.phase}: {round_.reason}", highlight=False)
+
+
+def show_audit(findings: Sequence[Finding], console: Console | None = None) -> None:
+    """One line an invariant, then one each violation."""
+    console = console or _console()
+    table = _table("", "invariant", "looked at", "count", "violations")
+    for column in table.columns[3:]:
+        column.justify = "right"
+    for finding in findings:
+        one = finding.invariant
+        found = str(len(finding.violations)) if finding.violations else "[green]none[/]"
+        table.add_row(f"({one.letter})", one.claim, one.looked_at, f"{finding.count:,}", found)
+    console.print(table)
+    for finding in findings:
+        for violation in finding.violations:
+            line = f"({finding.invariant.letter}) {violation}"
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
 def _most_frequent(ops: Mapping[str, int]) -> str:

@@ -40,6 +40,7 @@
     │  ├─ ParityFailure
     │  └─ DamagedArtifact
     ├─ DataError                     a data set is missing or is not what it should be
+    ├─ LostBlob                      bytes the server kept are gone or no longer what they were
     └─ ConfigError                   the operator, at start-up
 
 On the wire an error is a problem document with a ``code``: ``problems``.
@@ -261,6 +262,12 @@ class DataError(PocketFedError):
     """A data set cannot be had, or is not what its digest says."""
 
     code = "data_error"
+
+
+class LostBlob(PocketFedError):
+    """Kept bytes cannot be read back under their digest; the operator restores them."""
+
+    code = "lost_blob"
 
 
 class ConfigError(PocketFedError):

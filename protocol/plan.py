@@ -9,10 +9,10 @@ import msgspec
 import numpy as np
 
 from .codecs import FLOAT32, codec_named
+from .folding import Aggregator, Rate, ServerOptimizer, Sgd, WeightedMean
 from .record import Positive, Record, Seconds
 
 Fraction = Annotated[float, msgspec.Meta(gt=0.0, le=1.0)]
-Rate = Annotated[float, msgspec.Meta(gt=0.0)]
 Codecs = Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=16)]
 
 
@@ -55,13 +55,14 @@ class Plan(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class RoundSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How the server selects, waits and gives up.
+    """How the server selects, waits, folds and gives up.
 
     ``goal`` reports end a round; ``ceil(goal * over_selection)`` devices are assigned; at the
     deadline ``ceil(goal * minimum_fraction)`` reports still suffice. The two time-outs bound the
     round's selection and its reporting; the compute and upload time-outs bound one device.
     ``retry`` is when turned-away devices come back, or None to have the server pace them by how
-    many there are. ``rounds`` is how many rounds the task commits before it stops, or None for no
+    many there are. ``max_update_norm`` is the longest update, in L2, that may become a checkpoint,
+    or None for any. ``rounds`` is how many rounds the task commits before it stops, or None for no
     end. ``codecs`` are the encodings in which it takes deltas, the one it likes best first.
     Raises UnknownCodec for one that nobody could decode.
     """
@@ -74,7 +75,9 @@ class RoundSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     compute_timeout_s: Rate = 900.0
     upload_timeout_s: Rate = 900.0
     retry: RetryWindow | None = None
-    server_learning_rate: Rate = 1.0
+    aggregator: Aggregator = WeightedMean()
+    server_optimizer: ServerOptimizer = Sgd()
+    max_update_norm: Rate | None = None
     rounds: Positive | None = None
     codecs: Codecs = (FLOAT32,)
 

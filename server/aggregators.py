@@ -1,73 +1,134 @@
-"""Aggregators fold the deltas of one round into a single update."""
+"""Aggregators turn the deltas of one round into a single update.
+
+All have one contract, whether they sum deltas as they come or need all values of an element at
+once: the work is cut into shares, shares are folded by anyone in any order, and what comes of them
+is joined. Any cut gives the same bits.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from functools import reduce as fold_left
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
-from ..protocol.errors import ImplausibleReport
+from ..protocol import folding
 from ..protocol.weights import Vector
+from . import columns, sums
+from .norms import clip
+from .sums import Partial, Update
 
-SCALE = 2.0**36
-MAX_MAGNITUDE = 8.0
-TOTAL_LIMIT = 2**24
-
-Update = npt.NDArray[np.float64]
-
-
-class Partial(NamedTuple):
-    """What was folded so far: ``total`` in units of 1 / SCALE, and the examples behind it."""
-
-    total: npt.NDArray[np.int64]
-    num_examples: int
+Deltas = Iterable[tuple[Vector, int]]
+Part = TypeVar("Part")
 
 
-class Aggregator(NamedTuple):
-    """Three pure functions; the caller keeps the partial between calls."""
+class Share(NamedTuple):
+    """A part of the work: some of the round's updates, and some of their elements."""
 
-    init: Callable[[int], Partial]
-    accumulate: Callable[[Partial, Vector, int], Partial]
-    finalize: Callable[[Partial], Update]
+    updates: range
+    elements: range
 
 
-def weighted_mean() -> Aggregator:
-    """The mean of the deltas weighted by their examples, exact and independent of their order.
+class Aggregator(NamedTuple, Generic[Part]):
+    """Three pure functions.
 
-    A delta is rounded once, to a multiple of 1 / SCALE. Sums of at most ``MAX_MAGNITUDE * SCALE *
-    TOTAL_LIMIT`` = 2**63 stay exact in 64 bits, so no order of arrival and no crash between two
-    deltas changes a bit of the result (docs/protocol.md, "The sum").
+    ``split`` cuts a number of updates of a number of elements into at most so many shares, at least
+    one. ``fold`` takes a share and its updates' whole deltas with their numbers of examples; it
+    goes over them once. ``join`` takes what came of all shares, in their order.
     """
-    return Aggregator(_nothing, _fold, _mean)
+
+    split: Callable[[int, int, int], list[Share]]
+    fold: Callable[[Share, Deltas], Part]
+    join: Callable[[Sequence[Part]], Update]
 
 
-def require_moderate(delta: Vector) -> None:
-    """Raises ImplausibleReport when an element is too large for the sum."""
-    largest = max(delta.max(initial=0.0), -delta.min(initial=0.0))
-    if largest > MAX_MAGNITUDE:
-        raise ImplausibleReport(
-            f"an element of the delta has magnitude {largest:g}, at most {MAX_MAGNITUDE:g}; "
-            f"discard this delta"
+def weighted_mean() -> Aggregator[Partial]:
+    """The mean of the deltas weighted by their examples, exact (``sums``)."""
+    return Aggregator(_by_updates, _total, _mean)
+
+
+def mean() -> Aggregator[Partial]:
+    """The mean of the deltas, each weighted 1; otherwise as ``weighted_mean``."""
+
+    def fold(share: Share, deltas: Deltas) -> Partial:
+        return _total(share, ((delta, 1) for delta, _ in deltas))
+
+    return Aggregator(_by_updates, fold, _mean)
+
+
+def trimmed_mean(fraction: float, *, scratch: Path | None = None) -> Aggregator[Update]:
+    """Per element the mean without ``fraction`` of the values at each end; unweighted."""
+    return _columnwise(columns.trimmed_mean(fraction), scratch=scratch)
+
+
+def median(*, scratch: Path | None = None) -> Aggregator[Update]:
+    """The median per element; unweighted."""
+    return _columnwise(columns.median, scratch=scratch)
+
+
+def clipped(inner: Aggregator[Part], *, max_norm: float) -> Aggregator[Part]:
+    """Wraps ``inner`` so that no delta is longer than ``max_norm`` (L2)."""
+
+    def fold(share: Share, deltas: Deltas) -> Part:
+        return inner.fold(share, ((clip(delta, max_norm=max_norm), n) for delta, n in deltas))
+
+    return Aggregator(inner.split, fold, inner.join)
+
+
+def aggregator_of(chosen: folding.Aggregator, *, scratch: Path | None = None) -> Aggregator[Any]:
+    """The aggregator a task asks for."""
+    inner = _inner(chosen, scratch)
+    if chosen.clip_norm is None:
+        return inner
+    return clipped(inner, max_norm=chosen.clip_norm)
+
+
+def _inner(chosen: folding.Aggregator, scratch: Path | None) -> Aggregator[Any]:
+    match chosen:
+        case folding.WeightedMean():
+            return weighted_mean()
+        case folding.Mean():
+            return mean()
+        case folding.TrimmedMean(fraction=fraction):
+            return trimmed_mean(fraction, scratch=scratch)
+        case folding.Median():
+            return median(scratch=scratch)
+
+
+def _total(share: Share, deltas: Deltas) -> Partial:
+    return sums.total_of(deltas, size=len(share.elements))
+
+
+def _mean(partials: Sequence[Partial]) -> Update:
+    return sums.mean(fold_left(sums.merge, partials))
+
+
+def _columnwise(reduce: columns.Reduce, *, scratch: Path | None) -> Aggregator[Update]:
+    def fold(share: Share, deltas: Deltas) -> Update:
+        return columns.reduce_columns(
+            (delta for delta, _ in deltas),
+            reduce,
+            rows=len(share.updates),
+            columns=share.elements,
+            scratch=scratch,
         )
 
-
-def _nothing(size: int) -> Partial:
-    return Partial(np.zeros(size, np.int64), 0)
+    return Aggregator(_by_elements, fold, np.concatenate)
 
 
-def _fold(partial: Partial, delta: Vector, num_examples: int) -> Partial:
-    together = partial.num_examples + num_examples
-    if together >= TOTAL_LIMIT:
-        raise ImplausibleReport(f"{together} examples in one round, expected under {TOTAL_LIMIT}")
-    scaled = np.multiply(delta, SCALE, dtype=np.float64)
-    total = np.rint(scaled, out=scaled).astype(np.int64)
-    total *= num_examples
-    total += partial.total
-    return Partial(total, together)
+def _by_updates(updates: int, elements: int, ways: int) -> list[Share]:
+    return [Share(some, range(elements)) for some in _cut(updates, ways)]
 
 
-def _mean(partial: Partial) -> Update:
-    mean: Update = partial.total / (SCALE * max(partial.num_examples, 1))
-    return mean
+def _by_elements(updates: int, elements: int, ways: int) -> list[Share]:
+    return [Share(range(updates), some) for some in _cut(elements, ways)]
+
+
+def _cut(count: int, ways: int) -> list[range]:
+    """``range(count)`` in at most ``ways`` nearly equal pieces; one, empty, for nothing."""
+    pieces = max(1, min(count, ways))
+    edges = [count * piece // pieces for piece in range(pieces + 1)]
+    return [range(first, last) for first, last in pairwise(edges)]

@@ -26,6 +26,7 @@ from .seals import Seals
 from .steering import Steering
 from .store import Store
 from .tasks import Tasks
+from .workers import workers_of
 
 EXTENSION = "pocketfed"
 
@@ -98,7 +99,14 @@ def _open(
     resources.callback(store.close)
     blobs = Blobs(folder.path / "blobs")
     is_inline = config.coordinator == "inline"
-    coordinator = Coordinator(store, blobs, clock=clock, is_inline=is_inline)
+    coordinator = Coordinator(
+        store,
+        blobs,
+        clock=clock,
+        is_inline=is_inline,
+        workers=workers_of(config.fold, scratch=folder.path),
+        keep_updates_s=config.keep_updates_s,
+    )
     coordinator.sweep(clock())
     with store.write() as tx:
         seals = Seals(bytes.fromhex(tx.signing_key(entropy(32).hex())))

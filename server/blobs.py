@@ -78,6 +78,10 @@ class Blobs:
             staged.path.replace(self.path(staged.sha256))
             fsync_folder(self._folder)
 
+    def names(self) -> list[str]:
+        """All that is there, bytes that have not arrived whole included."""
+        return sorted(path.name for path in self._folder.iterdir())
+
     def remove(self, sha256: str) -> None:
         self.path(sha256).unlink(missing_ok=True)
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from ..protocol.errors import ConfigError
 from .attestation import PlayIntegrity, Verifier
 from .limits import Limit
+from .workers import FOLDS
 
 ENVIRONMENT_PREFIX = "POCKETFED_"
 COORDINATORS = ("thread", "inline")
@@ -49,6 +50,10 @@ SETTINGS = (
     ),
     Setting(
         "coordinator", str, "thread", "who moves rounds on: `thread`, or `inline` in each request"
+    ),
+    Setting("fold", str, "local", "who folds updates: threads of this server (`local`), or `ray`"),
+    Setting(
+        "keep_updates_s", float, 3600.0, "seconds the updates of a round stay after it was closed"
     ),
     Setting("tick_s", float, 1.0, "seconds between two looks at the deadlines"),
     Setting("threads", int, 8, "requests answered at the same time"),
@@ -92,6 +97,8 @@ class Config:
     port: int = 8080
     admin_token: str = ""
     coordinator: str = "thread"
+    fold: str = "local"
+    keep_updates_s: float = 3600.0
     tick_s: float = 1.0
     threads: int = 8
     connections: int = 1000
@@ -112,6 +119,8 @@ class Config:
         self._require("port", 0 <= self.port <= 65535, "expected 0 to 65535")
         known = self.coordinator in COORDINATORS
         self._require("coordinator", known, f"expected one of {', '.join(COORDINATORS)}")
+        self._require("fold", self.fold in FOLDS, f"expected one of {', '.join(FOLDS)}")
+        self._require("keep_updates_s", self.keep_updates_s >= 0, "expected 0 or more")
         for name in _POSITIVE:
             self._require(name, getattr(self, name) > 0, "expected more than 0")
         for name in ("check_ins_per_h", "enrolments_per_h", "proxy_hops"):

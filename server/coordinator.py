@@ -10,20 +10,19 @@ import io
 import math
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-
-import numpy as np
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from ..protocol import wire
 from ..protocol.admin import RoundPhase, TaskStatus
-from ..protocol.codecs import codec_named
-from ..protocol.weights import Vector, Weights, WeightSpec
+from ..protocol.errors import LostBlob
+from ..protocol.weights import Weights, WeightSpec
 from . import rounds
-from .aggregators import weighted_mean
-from .blobs import Blobs
-from .optimizers import sgd
+from .blobs import Blobs, Staged
+from .fold import Folded, basis_of, fold
+from .optimizers import State, encode_state, optimizer_of
 from .rounds import AbandonReason, Assignment, Round
 from .store import Checkpoint, Reading, Store, Task, Update, Writing
+from .workers import Workers
 
 ORPHAN_TTL_S = 24 * 3600.0
 
@@ -35,12 +34,21 @@ class Coordinator:
     """
 
     def __init__(
-        self, store: Store, blobs: Blobs, *, clock: Callable[[], float], is_inline: bool
+        self,
+        store: Store,
+        blobs: Blobs,
+        *,
+        clock: Callable[[], float],
+        is_inline: bool,
+        workers: Workers,
+        keep_updates_s: float,
     ) -> None:
         self._store = store
         self._blobs = blobs
         self._clock = clock
         self._is_inline = is_inline
+        self._workers = workers
+        self._keep_updates_s = keep_updates_s
         self._ticking = threading.Lock()
         self._due_at = -math.inf
         self.wake = threading.Event()
@@ -57,9 +65,9 @@ class Coordinator:
         with self._ticking:
             for waiting in self._pass_deadlines(now):
                 self._aggregate(waiting.id, now)
-            self._release_updates()
+            self._release_updates(now)
             with self._store.write() as tx:
-                self._due_at = _next_due(tx)
+                self._due_at = self._next_due(tx)
 
     def expect(self, at: float) -> None:
         """Says within a transaction that this coordinator will have something to do then."""
@@ -119,55 +127,60 @@ class Coordinator:
             task = view.task(claimed.task_id)
             base = view.newest_checkpoint(task.id)
             folded = view.updates(round_id)
-        vector = self._next_vector(task, base, folded)
-        if vector is None:
-            self._abandon(claimed, AbandonReason.LOST_UPDATE, now)
-        elif not np.isfinite(vector).all():
-            self._abandon(claimed, AbandonReason.NON_FINITE_CHECKPOINT, now)
+        outcome = self._fold(task, base, folded)
+        if isinstance(outcome, AbandonReason):
+            self._abandon(claimed, outcome, now)
         else:
-            self._commit(claimed, task, vector, folded, now=now)
+            self._commit(claimed, task, outcome, folded, now=now)
 
-    def _next_vector(self, task: Task, base: Checkpoint, folded: list[Update]) -> Vector | None:
-        """The weights after this round, or None when a blob is no longer what it was."""
-        spec = WeightSpec(task.message.spec)
-        mean = weighted_mean()
-        partial = mean.init(spec.size)
-        for update in folded:
-            body = self._intact(update.sha256)
-            if body is None:
-                return None
-            delta = codec_named(update.codec).decode(body, spec)
-            partial = mean.accumulate(partial, delta, update.num_examples)
-        received = wire.decode(self._blobs.read(base.sha256), spec).vector
-        optimizer = sgd(task.message.settings.server_learning_rate)
-        return optimizer.step(received, mean.finalize(partial))
-
-    def _intact(self, sha256: str) -> bytes | None:
+    def _fold(self, task: Task, base: Checkpoint, updates: list[Update]) -> Folded | AbandonReason:
+        """What the round comes to, or why it must not become a checkpoint."""
+        read = self._blobs.read
+        basis = basis_of(task.message, base, read=read)
         try:
-            body = self._blobs.read(sha256)
-        except FileNotFoundError:
-            return None
-        return body if wire.sha256(body) == sha256 else None
+            folded = fold(task.message, basis, updates, read=read, workers=self._workers)
+        except LostBlob:
+            return AbandonReason.LOST_UPDATE
+        limit = task.message.settings.max_update_norm
+        if limit is not None and folded.update_norm > limit:
+            return AbandonReason.GUARD
+        return folded if folded.is_finite else AbandonReason.NON_FINITE_CHECKPOINT
 
     def _commit(
-        self, claimed: Round, task: Task, vector: Vector, folded: list[Update], *, now: float
+        self, claimed: Round, task: Task, folded: Folded, updates: list[Update], *, now: float
     ) -> None:
         """Stores the checkpoint and opens the next round, unless someone else has claimed it."""
-        body = wire.encode(Weights(WeightSpec(task.message.spec), vector))
-        reader = io.BytesIO(body).read
-        with self._blobs.stage(reader, length=len(body)) as staged, self._store.write() as tx:
+        with (
+            self._stage(wire.encode(Weights(WeightSpec(task.message.spec), folded.vector))) as body,
+            self._stage_state(task, folded.state) as state,
+            self._store.write() as tx,
+        ):
             if tx.round(claimed.id) != claimed:
                 return
-            self._blobs.publish(staged)
-            version = claimed.base_version + 1
+            for staged in (body, state) if state else (body,):
+                self._blobs.publish(staged)
             checkpoint_id = tx.add_checkpoint(
-                task_id=task.id, version=version, sha256=staged.sha256, length=len(body), now=now
+                task_id=task.id,
+                version=claimed.base_version + 1,
+                sha256=body.sha256,
+                length=body.bytes,
+                state_sha256=state.sha256 if state else None,
+                now=now,
             )
-            tx.add_contributions(checkpoint_id, folded)
+            tx.add_contributions(checkpoint_id, updates)
             for held in tx.uploaded(claimed.id):
                 tx.move_assignment(held, rounds.on_fold(held), now=now)
             tx.move_round(claimed, rounds.on_commit(claimed, now=now), now=now)
             self._go_on(tx, claimed, task, now)
+
+    def _stage(self, body: bytes) -> AbstractContextManager[Staged]:
+        return self._blobs.stage(io.BytesIO(body).read, length=len(body))
+
+    def _stage_state(self, task: Task, state: State) -> AbstractContextManager[Staged | None]:
+        if not state:
+            return nullcontext()
+        optimizer = optimizer_of(task.message.settings.server_optimizer)
+        return self._stage(encode_state(state, optimizer))
 
     def _go_on(self, tx: Writing, committed: Round, task: Task, now: float) -> None:
         settings = task.message.settings
@@ -203,23 +216,24 @@ class Coordinator:
         )
         tx.add_round(again)
 
-    def _release_updates(self) -> None:
-        """Removes the updates of closed rounds; under the writer's lock, so none arrives."""
+    def _release_updates(self, now: float) -> None:
+        """Removes updates that were kept long enough; under the writer's lock, so none arrives."""
+        closed_by = now - self._keep_updates_s
         with self._store.read() as view:
-            if not view.has_spent_updates():
+            if view.first_closed_with_updates() > closed_by:
                 return
         with self._store.write() as tx:
-            for sha256 in tx.release_updates():
+            for sha256 in tx.release_updates(closed_by=closed_by):
                 self._blobs.remove(sha256)
 
+    def _next_due(self, view: Reading) -> float:
+        """The earliest instant at which a tick changes anything; infinite when none is known.
 
-def _next_due(view: Reading) -> float:
-    """The earliest instant at which a tick changes anything; infinite when none is known.
-
-    Read under the writer's lock: what is expected later is then added, and nothing is lost.
-    """
-    under_way = view.rounds_under_way()
-    if view.has_spent_updates() or any(not round_.is_open for round_ in under_way):
-        return -math.inf
-    ends = [round_.next_deadline for round_ in under_way]
-    return min([view.first_deadline(), *ends])
+        Read under the writer's lock: what is expected later is then added, and nothing is lost.
+        """
+        under_way = view.rounds_under_way()
+        if any(not round_.is_open for round_ in under_way):
+            return -math.inf
+        ends = [round_.next_deadline for round_ in under_way]
+        release_at = view.first_closed_with_updates() + self._keep_updates_s
+        return min([view.first_deadline(), release_at, *ends])

@@ -33,13 +33,13 @@ from ..protocol.messages import (
 )
 from ..protocol.weights import WeightSpec
 from . import rounds
-from .aggregators import require_moderate
 from .blobs import Blobs, ReadBytes, Staged
 from .coordinator import Coordinator
 from .rounds import Assignment, Round
 from .seals import Seals
 from .steering import Steering
 from .store import Reading, Store, Task, Writing
+from .sums import require_moderate
 
 
 @dataclass(frozen=True, kw_only=True)

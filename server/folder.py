@@ -39,6 +39,22 @@ class DataFolder:
         # Absolute, so that neither a change of directory nor Flask's own root matters later.
         return cls(path.resolve(), lock)
 
+    @classmethod
+    def borrow(cls, path: Path) -> DataFolder:
+        """Keeps servers off a folder one has left, to read it; raises ConfigError."""
+        try:
+            lock = os.open(path / LOCK, os.O_RDONLY)
+        except OSError as error:
+            reason = f"no server has left a folder here: {error.strerror}"
+            raise ConfigError("data_dir", str(path), reason) from error
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(lock)
+            reason = "a server runs on this folder; stop it, or look at a copy"
+            raise ConfigError("data_dir", str(path), reason) from error
+        return cls(path.resolve(), lock)
+
     def release(self) -> None:
         os.close(self._lock)
 

@@ -40,6 +40,7 @@ class AbandonReason(StrEnum):
     TOO_FEW_REPORTS = "too_few_reports"
     LOST_UPDATE = "lost_update"
     NON_FINITE_CHECKPOINT = "non_finite_checkpoint"
+    GUARD = "guard"
     STOPPED = "stopped"
 
 

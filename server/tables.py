@@ -107,6 +107,8 @@ checkpoints = Table(
     Column("sha256", String(64), nullable=False, index=True),
     Column("bytes", Integer, nullable=False),
     Column("created_at", Float, nullable=False),
+    # What the server optimizer keeps between rounds; null if that is nothing.
+    Column("state_sha256", String(64)),
     UniqueConstraint("task_id", "version"),
 )
 
@@ -189,6 +191,7 @@ contributions = Table(
     Column("assignment_id", ForeignKey("updates.assignment_id"), primary_key=True),
     Column("sha256", String(64), nullable=False),
     Column("num_examples", Integer, nullable=False),
+    Column("codec", String(32), nullable=False, server_default="float32"),
 )
 
 # Append-only: every transition of a task, a round or an assignment.

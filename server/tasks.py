@@ -27,11 +27,11 @@ from ..protocol.errors import (
 from ..protocol.messages import AssignmentState
 from ..protocol.weights import WeightSpec
 from . import rounds
-from .aggregators import TOTAL_LIMIT
 from .blobs import Blobs, ReadBytes
 from .coordinator import Coordinator
 from .rounds import AbandonReason, Round
 from .store import Checkpoint, Reading, RoundTally, Store, Task
+from .sums import TOTAL_LIMIT
 
 NOBODY = RoundTally(states={}, num_examples=0, train_loss=None, bytes_up=0)
 

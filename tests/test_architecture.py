@@ -25,6 +25,7 @@ CONFINED = {
     "sqlalchemy": ["server/store", "server/tables.py", "server/migrations"],
     "alembic": ["server/store", "server/migrations"],
     "waitress": ["server/serve.py"],
+    "ray": ["server/workers.py"],
     "ai_edge_litert": ["runtime", "model_export/lint.py", "model_export/compact"],
     "httpx": ["client", "device_sim", "cli"],
 }

@@ -4,13 +4,27 @@ One file per subject holds what can be asked of it and what can be changed; ``Re
 ``Writing`` join the subjects. A question that spans subjects lies with the one it returns.
 """
 
+from .archive import read_only
 from .checkpoints import Checkpoint
 from .devices import DeviceRow
 from .engine import Store
+from .evidence import Accepted, Life
 from .reading import Reading
 from .tallies import RoundTally
 from .tasks import Task
 from .updates import Update
 from .writing import Writing
 
-__all__ = ["Checkpoint", "DeviceRow", "Reading", "RoundTally", "Store", "Task", "Update", "Writing"]
+__all__ = [
+    "Accepted",
+    "Checkpoint",
+    "DeviceRow",
+    "Life",
+    "Reading",
+    "RoundTally",
+    "Store",
+    "Task",
+    "Update",
+    "Writing",
+    "read_only",
+]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 from sqlalchemy import bindparam, insert, select
 
@@ -20,7 +20,7 @@ _NEWEST_CHECKPOINT = (
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """One version of a task's global weights."""
+    """One version of a task's global weights, and the server optimizer's state beside it."""
 
     id: int
     task_id: int
@@ -28,6 +28,7 @@ class Checkpoint:
     sha256: str
     bytes: int
     created_at: float
+    state_sha256: str | None = None
 
 
 class CheckpointQuestions(Connected):
@@ -40,10 +41,23 @@ class CheckpointQuestions(Connected):
     def newest_checkpoint(self, task_id: int) -> Checkpoint:
         return Checkpoint(**self._the(_NEWEST_CHECKPOINT, task_id=task_id)._mapping)
 
+    def contributions(self, checkpoint_id: int) -> list[Update]:
+        """The manifest of a checkpoint: the updates it was made of, in no order that matters."""
+        columns = [contributions.c[field.name] for field in fields(Update)]
+        query = select(*columns).where(contributions.c.checkpoint_id == checkpoint_id)
+        return [Update(**row._mapping) for row in self._all(query)]
+
 
 class CheckpointChanges(CheckpointQuestions, Historian):
     def add_checkpoint(
-        self, *, task_id: int, version: int, sha256: str, length: int, now: float
+        self,
+        *,
+        task_id: int,
+        version: int,
+        sha256: str,
+        length: int,
+        state_sha256: str | None = None,
+        now: float,
     ) -> int:
         """Returns the checkpoint's id."""
         values = {
@@ -52,6 +66,7 @@ class CheckpointChanges(CheckpointQuestions, Historian):
             "sha256": sha256,
             "bytes": length,
             "created_at": now,
+            "state_sha256": state_sha256,
         }
         query = insert(checkpoints).values(values).returning(checkpoints.c.id)
         return int(self._the(query).id)

@@ -28,6 +28,7 @@ class DepositQuestions(Connected):
         kept = union(
             select(deposits.c.sha256),
             select(checkpoints.c.sha256),
+            select(checkpoints.c.state_sha256).where(checkpoints.c.state_sha256.is_not(None)),
             select(updates.c.sha256).where(updates.c.is_stored),
         )
         return frozenset(self._connection.scalars(kept))

@@ -6,6 +6,7 @@ from .assignments import AssignmentQuestions
 from .checkpoints import CheckpointQuestions
 from .deposits import DepositQuestions
 from .devices import DeviceQuestions
+from .evidence import EvidenceQuestions
 from .rounds import RoundQuestions
 from .sightings import SightingQuestions
 from .tallies import TallyQuestions
@@ -23,5 +24,6 @@ class Reading(
     AssignmentQuestions,
     UpdateQuestions,
     TallyQuestions,
+    EvidenceQuestions,
 ):
     """The questions, within one transaction."""

@@ -1,11 +1,14 @@
-"""Updates: accepted once per device and round, and kept until their round is over."""
+"""Updates: accepted once per device and round, and kept for a while after their round."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, exists, insert, select, update
+from sqlalchemy import bindparam, exists, func, insert, select, update
 
+from ...protocol.codecs import FLOAT32
 from .. import rounds as machine
 from ..rounds import Assignment, Round, announced
 from ..tables import assignments, checkpoints, deposits, rounds, updates
@@ -25,6 +28,7 @@ _LAST_ACCEPTED = (
     .order_by(updates.c.accepted_at.desc())
     .limit(200)
 )
+_FIRST_SPENT = _SPENT_UPDATES.with_only_columns(func.min(rounds.c.closed_at))
 _COUNT_UPDATE = (
     update(rounds)
     .where(rounds.c.id == bindparam("of_round"))
@@ -41,7 +45,7 @@ class Update:
     assignment_id: str
     sha256: str
     num_examples: int
-    codec: str
+    codec: str = FLOAT32
 
 
 class UpdateQuestions(Connected):
@@ -57,9 +61,17 @@ class UpdateQuestions(Connected):
         rows = self._all(_LAST_ACCEPTED, task_id=task_id)
         return [row.accepted_at - row.assigned_at for row in rows]
 
-    def has_spent_updates(self) -> bool:
-        """Whether a closed round still has updates on disk."""
-        return self._one(_SPENT_UPDATES.limit(1)) is not None
+    def stored_updates(self, assignment_ids: Sequence[str]) -> list[str]:
+        """Those of some updates whose bytes are still kept."""
+        query = select(updates.c.assignment_id).where(updates.c.is_stored)
+        return [
+            one for one in assignment_ids if self._one(query.where(updates.c.assignment_id == one))
+        ]
+
+    def first_closed_with_updates(self) -> float:
+        """When the first of the closed rounds that still have updates on disk was closed."""
+        found = self._connection.scalar(_FIRST_SPENT)
+        return math.inf if found is None else float(found)
 
 
 class UpdateChanges(UpdateQuestions, Historian):
@@ -81,9 +93,9 @@ class UpdateChanges(UpdateQuestions, Historian):
         )
         return round_of_row(self._the(_COUNT_UPDATE, of_round=held.round_id))
 
-    def release_updates(self) -> list[str]:
-        """Gives up the bytes of closed rounds; returns those that nothing else refers to."""
-        spent = _SPENT_UPDATES.subquery()
+    def release_updates(self, *, closed_by: float) -> list[str]:
+        """Gives up the bytes of rounds closed by then; returns those nothing else refers to."""
+        spent = _SPENT_UPDATES.where(rounds.c.closed_at <= closed_by).subquery()
         mine = select(spent.c.assignment_id)
         others = exists(
             select(updates.c.assignment_id).where(

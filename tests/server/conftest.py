@@ -194,7 +194,8 @@ class Rehearsal:
         self.start()
 
     def start(self) -> None:
-        config = Config(data_dir=self.data, coordinator="inline", **self.changes)
+        changes = {"keep_updates_s": 0.0, **self.changes}
+        config = Config(data_dir=self.data, coordinator="inline", **changes)
         self.app = create_app(
             config, clock=self.clock, entropy=self.entropy, verifier=self.verifier
         )
@@ -305,7 +306,7 @@ def rehearse(tmp_path: Path) -> Iterator[Callable[..., Rehearsal]]:
         rehearsal.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def rehearsal_in() -> Callable[[Path], Rehearsal]:
     """Starts a server in a folder; the caller stops it."""
     return Rehearsal
@@ -316,7 +317,7 @@ def server(rehearse: Callable[..., Rehearsal]) -> Rehearsal:
     return rehearse()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def reference() -> ModuleType:
     """tests/reference.py: federated averaging to be read, not to be fast."""
     path = Path(__file__).parents[1] / "reference.py"
@@ -339,9 +340,8 @@ class Live:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "pocketfed.cli", "serve", "--port=0", "--tick_s=60"]
-        self.process = subprocess.Popen(
-            [*command, f"--data_dir={self.data}"], stdout=subprocess.PIPE, text=True
-        )
+        flags = [f"--data_dir={self.data}", "--keep_updates_s=0"]
+        self.process = subprocess.Popen([*command, *flags], stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.line = self.process.stdout.readline()
         address = json.loads((self.data / "server.json").read_text())

@@ -19,6 +19,8 @@ from hypothesis.stateful import (
 )
 from pocketfed.protocol.errors import RoundError
 from pocketfed.protocol.messages import Outcome, Report
+from pocketfed.server import Config
+from pocketfed.server.audit import audit
 
 PHONES = st.integers(0, 5)
 HELD = ("assigned", "reported", "uploaded")
@@ -50,6 +52,8 @@ class Fleet(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.server.stop()
+        findings = audit(Config(data_dir=self.server.data, keep_updates_s=0.0))
+        assert [line for one in findings for line in one.violations] == []
         shutil.rmtree(self.folder)
 
     @rule(phone=PHONES)

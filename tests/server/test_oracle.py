@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from pocketfed.protocol import wire
+from pocketfed.protocol.folding import Sgd
 from pocketfed.protocol.plan import Plan
 from pocketfed.protocol.weights import Weights, WeightSpec
 
@@ -26,7 +27,7 @@ def test_three_rounds_of_unbalanced_reports_agree_with_the_reference(
         checkpoint=start,
         plan=Plan(max_examples=600),
         goal=4,
-        server_learning_rate=learning_rate,
+        server_optimizer=Sgd(learning_rate=learning_rate),
     )
     for examples in EXAMPLES:
         reports = [(rng.normal(0.0, 0.02, SPEC.size).astype(np.float32), n_k) for n_k in examples]

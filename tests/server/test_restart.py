@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from pocketfed.protocol import wire
 from pocketfed.protocol.errors import PocketFedError
+from pocketfed.protocol.folding import Sgd
 from pocketfed.server.blobs import Blobs
 from pocketfed.server.coordinator import ORPHAN_TTL_S
 from pocketfed.server.store import Writing
@@ -57,7 +58,7 @@ def test_deadlines_are_instants_that_a_restart_does_not_move(server) -> None:
     ],
 )
 def test_a_death_at_any_step_of_a_round_changes_no_bit(server, monkeypatch, where, what) -> None:
-    server.create_task()
+    server.create_task(server_optimizer=Sgd(momentum=0.5))
     server.phone().serve(server.delta(0.5), num_examples=10)
     last = server.phone()
     last.check_in()
@@ -73,7 +74,9 @@ def test_a_death_at_any_step_of_a_round_changes_no_bit(server, monkeypatch, wher
     assert [one.version for one in history.checkpoints] == [0, 1]
     assert np.array_equal(server.weights(), np.full(16, 1.875, np.float32))
     offered = {row["sha256"] for row in server.rows("checkpoints") + server.rows("deposits")}
-    assert server.blobs() == offered
+    states = {row["state_sha256"] for row in server.rows("checkpoints")} - {None}
+    assert len(states) == 1
+    assert server.blobs() == offered | states
 
 
 def test_what_a_killed_process_left_is_swept(server) -> None:

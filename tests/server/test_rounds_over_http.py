@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from pocketfed.protocol.admin import RoundPhase, TaskStatus
 from pocketfed.protocol.errors import Unavailable
+from pocketfed.protocol.folding import Sgd
 from pocketfed.protocol.messages import Assignment, Outcome, RejectionReason, Report
 
 
@@ -23,7 +24,7 @@ def test_a_round_moves_the_checkpoint_by_the_weighted_mean(server) -> None:
 
 
 def test_the_server_learning_rate_scales_the_step(server) -> None:
-    server.create_task(goal=1, server_learning_rate=0.5)
+    server.create_task(goal=1, server_optimizer=Sgd(learning_rate=0.5))
     server.phone().serve(server.delta(0.5))
     assert np.array_equal(server.weights(), np.full(16, 1.25, np.float32))
 
@@ -235,7 +236,7 @@ def test_every_transition_leaves_a_row_in_order(server) -> None:
 
 
 def test_a_checkpoint_that_would_overflow_is_not_committed(server) -> None:
-    server.create_task(goal=1, server_learning_rate=1e39)
+    server.create_task(goal=1, server_optimizer=Sgd(learning_rate=1e39))
     server.phone().serve(server.delta(8.0))
     assert phases(server) == [(1, 1, "abandoned"), (1, 2, "selecting")]
     assert server.rounds()[0].reason == "non_finite_checkpoint"
@@ -254,7 +255,7 @@ def test_a_round_whose_update_was_damaged_on_disk_is_not_committed(server) -> No
 def test_a_coordinator_whose_round_was_claimed_again_does_not_commit(server, monkeypatch) -> None:
     server.create_task(goal=1)
     coordinator = server.server.coordinator
-    fold = coordinator._next_vector
+    fold = coordinator._fold
     rivals = iter([True])
 
     def overtaken(*arguments):
@@ -263,7 +264,7 @@ def test_a_coordinator_whose_round_was_claimed_again_does_not_commit(server, mon
                 tx.claim_round(1)
         return fold(*arguments)
 
-    monkeypatch.setattr(coordinator, "_next_vector", overtaken)
+    monkeypatch.setattr(coordinator, "_fold", overtaken)
     server.phone().serve(server.delta(0.5))
     assert server.rows("checkpoints")[-1]["version"] == 0
     tick(server)

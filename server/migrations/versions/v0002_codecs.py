@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    for table in ("assignments", "updates"):
+    for table in ("assignments", "updates", "contributions"):
         with op.batch_alter_table(table) as batch:
             column = sa.Column(
                 "codec", sa.String(length=32), nullable=False, server_default="float32"
