@@ -9,6 +9,7 @@
     │  │  └─ TruncatedBody      400  the body ended before its Content-Length
     │  ├─ UnsupportedVersion    400
     │  ├─ NameTaken             409  another task has this name
+    │  ├─ UploadMissing         409  nothing was put where the instruction said
     │  ├─ LengthRequired        411
     │  ├─ PayloadTooLarge       413
     │  ├─ UnsupportedMediaType  415
@@ -18,7 +19,8 @@
     ├─ AccessError                   the sender may not do this
     │  ├─ Unauthenticated       401
     │  ├─ NotAssigned           403
-    │  └─ NotFound              404
+    │  ├─ NotFound              404
+    │  └─ Gone                  410  it was offered once, and was removed
     ├─ RoundError                    the message was fine, the round moved on: check in again
     │  ├─ RoundClosed           409
     │  ├─ ReportConflict        409
@@ -86,6 +88,11 @@ class NameTaken(ProtocolError):
     status = 409
 
 
+class UploadMissing(ProtocolError):
+    code = "upload_missing"
+    status = 409
+
+
 class LengthRequired(ProtocolError):
     code = "length_required"
     status = 411
@@ -135,6 +142,11 @@ class NotAssigned(AccessError):
 class NotFound(AccessError):
     code = "not_found"
     status = 404
+
+
+class Gone(AccessError):
+    code = "gone"
+    status = 410
 
 
 class RoundError(PocketFedError):

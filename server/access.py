@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from pathlib import Path
 
 from ..protocol.errors import NotFound, Unauthenticated
-from .blobs import Blobs
 from .store import Store
 
 
 class Access:
     """Knows devices and the operator by the digests of their tokens."""
 
-    def __init__(self, store: Store, blobs: Blobs, *, admin_token: str) -> None:
+    def __init__(self, store: Store, *, admin_token: str) -> None:
         self._store = store
-        self._blobs = blobs
         self._admin_digest = token_digest(admin_token)
 
     def device_id(self, token: str) -> str:
@@ -33,14 +30,13 @@ class Access:
         if not self._is_operator(token):
             raise Unauthenticated("the token is not the operator's; take it from the server")
 
-    def readable(self, token: str, sha256: str) -> Path:
-        """Where bytes lie that a task offers; an update of a device is not among them."""
+    def require_readable(self, token: str, sha256: str) -> None:
+        """Raises NotFound unless a task offers these bytes; a device's update is never offered."""
         if not self._is_operator(token):
             self.device_id(token)
         with self._store.read() as view:
             if not view.is_downloadable(sha256):
                 raise NotFound("no task offers these bytes; check in again")
-        return self._blobs.path(sha256)
 
     def _is_operator(self, token: str) -> bool:
         return hmac.compare_digest(self._admin_digest, token_digest(token))

@@ -23,20 +23,25 @@ from ..protocol.messages import (
     RejectionReason,
     Resource,
 )
+from ..protocol.plan import RetryWindow
 from ..protocol.weights import WeightSpec
 from . import rounds
 from .access import token_digest
 from .coordinator import Coordinator
+from .headroom import Headroom
 from .rounds import Round
 from .store import Reading, Store, Task, Writing
 
 CODEC = "float32"
 MAX_VERSION_LENGTH = 100
+# Room is made by an operator: nothing is gained by asking every few minutes.
+STORAGE_LOW_RETRY = RetryWindow(min_s=1800.0, max_s=5400.0)
 _DETAILS = {
     RejectionReason.NO_TASK: "no task of this population runs",
     RejectionReason.ROUND_FULL: "every place of this round is taken",
     RejectionReason.ALREADY_TOOK_PART: "this device has served this round",
     RejectionReason.NOT_CAPABLE: "this device cannot decode or hold the model",
+    RejectionReason.STORAGE_LOW: "the server has too little room for further updates",
 }
 
 
@@ -46,6 +51,7 @@ class Admission:
 
     store: Store
     coordinator: Coordinator
+    headroom: Headroom
     clock: Callable[[], float]
     entropy: Callable[[int], bytes]
 
@@ -82,17 +88,15 @@ class Admission:
             held = tx.open_assignment(device_id=device_id, population=population, now=now)
             if held is not None:
                 return self._describe(tx, held, now)
+            if self.headroom.is_low:
+                return _rejection(RejectionReason.STORAGE_LOW, STORAGE_LOW_RETRY)
             reasons = [RejectionReason.NO_TASK] if not open_rounds else []
             for task, round_ in open_rounds:
                 given = self._place(tx, task, round_, device_id, message.capabilities, now)
                 if isinstance(given, rounds.Assignment):
                     return self._describe(tx, given, now)
                 reasons.append(given)
-            return Rejection(
-                reason=reasons[0],
-                detail=_DETAILS[reasons[0]],
-                retry=tasks[0].message.settings.retry,
-            )
+            return _rejection(reasons[0], tasks[0].message.settings.retry)
 
     def _place(
         self,
@@ -143,6 +147,10 @@ class Admission:
             upload_within_s=remaining_s if has_reported else settings.upload_timeout_s,
             retry=settings.retry,
         )
+
+
+def _rejection(reason: RejectionReason, retry: RetryWindow) -> Rejection:
+    return Rejection(reason=reason, detail=_DETAILS[reason], retry=retry)
 
 
 def _require_version(version: int) -> None:

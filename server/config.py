@@ -26,6 +26,13 @@ class Setting(NamedTuple):
         return ENVIRONMENT_PREFIX + self.name.upper()
 
 
+def switch(text: str) -> bool:
+    """Reads ``on`` or ``off``; raises ValueError."""
+    if text not in ("on", "off"):
+        raise ValueError(text)
+    return text == "on"
+
+
 SETTINGS = (
     Setting(
         "data_dir", Path, Path("pocketfed-data"), "folder that holds everything the server keeps"
@@ -42,6 +49,12 @@ SETTINGS = (
     Setting("threads", int, 8, "requests answered at the same time"),
     Setting("connections", int, 1000, "connections kept open at the same time"),
     Setting("max_blob_bytes", int, 512 * 1024**2, "longest model, manifest or checkpoint taken"),
+    Setting("blobs", str, "", "where bytes lie: `s3://bucket/prefix`; empty: in the data folder"),
+    Setting(
+        "presign", switch, True, "`on`: devices talk to S3 by themselves; `off`: to the server only"
+    ),
+    Setting("min_free_bytes", int, 1024**3, "disk space below which no place is given"),
+    Setting("sweep_s", float, 600.0, "seconds between two searches for bytes that nothing needs"),
 )
 
 
@@ -58,13 +71,18 @@ class Config:
     threads: int = 8
     connections: int = 1000
     max_blob_bytes: int = 512 * 1024**2
+    blobs: str = ""
+    presign: bool = True
+    min_free_bytes: int = 1024**3
+    sweep_s: float = 600.0
 
     def __post_init__(self) -> None:
         self._require("port", 0 <= self.port <= 65535, "expected 0 to 65535")
         known = self.coordinator in COORDINATORS
         self._require("coordinator", known, f"expected one of {', '.join(COORDINATORS)}")
-        for name in ("tick_s", "threads", "connections", "max_blob_bytes"):
+        for name in ("tick_s", "threads", "connections", "max_blob_bytes", "sweep_s"):
             self._require(name, getattr(self, name) > 0, "expected more than 0")
+        self._require("min_free_bytes", self.min_free_bytes >= 0, "expected 0 or more")
         self._require("admin_token", self.admin_token.isascii(), "expected ASCII characters")
 
     def _require(self, setting: str, holds: bool, reason: str) -> None:
@@ -87,11 +105,15 @@ def table() -> str:
     """The settings as a Markdown table, for the docs."""
     lines = ["| flag | environment | default | meaning |", "|---|---|---|---|"]
     for setting in SETTINGS:
-        default = f"`{setting.default}`" if str(setting.default) else "empty"
+        default = f"`{_shown(setting.default)}`" if str(setting.default) else "empty"
         lines.append(
             f"| `--{setting.name}` | `{setting.environment}` | {default} | {setting.help} |"
         )
     return "\n".join(lines)
+
+
+def _shown(value: object) -> str:
+    return ("off", "on")[value] if isinstance(value, bool) else str(value)
 
 
 def _read(setting: Setting, text: str) -> Any:

@@ -23,8 +23,7 @@ from .blobs import Blobs
 from .optimizers import sgd
 from .rounds import AbandonReason, Assignment, Round
 from .store import Checkpoint, Reading, Store, Task, Update, Writing
-
-ORPHAN_TTL_S = 24 * 3600.0
+from .sweeper import Sweeper
 
 
 class Coordinator:
@@ -34,10 +33,17 @@ class Coordinator:
     """
 
     def __init__(
-        self, store: Store, blobs: Blobs, *, clock: Callable[[], float], is_inline: bool
+        self,
+        store: Store,
+        blobs: Blobs,
+        *,
+        sweeper: Sweeper,
+        clock: Callable[[], float],
+        is_inline: bool,
     ) -> None:
         self._store = store
         self._blobs = blobs
+        self._sweeper = sweeper
         self._clock = clock
         self._is_inline = is_inline
         self._ticking = threading.Lock()
@@ -56,19 +62,14 @@ class Coordinator:
         with self._ticking:
             for waiting in self._pass_deadlines(now):
                 self._aggregate(waiting.id, now)
-            self._release_updates()
+            self._sweeper.release()
+            self._sweeper.run(now)
             with self._store.write() as tx:
                 self._due_at = _next_due(tx)
 
     def expect(self, at: float) -> None:
         """Says within a transaction that this coordinator will have something to do then."""
         self._due_at = min(self._due_at, at)
-
-    def sweep(self, now: float) -> None:
-        """Removes what a killed process left behind; only at start-up, before any request."""
-        with self._store.write() as tx:
-            tx.forget_deposits(before=now - ORPHAN_TTL_S)
-            self._blobs.sweep(tx.needed_blobs())
 
     def settle(self, tx: Writing, round_: Round, now: float) -> Round:
         """Takes every step that time and the counts allow; an abandoned round is tried again."""
@@ -152,19 +153,26 @@ class Coordinator:
         """Stores the checkpoint and opens the next round, unless someone else has claimed it."""
         body = wire.encode(Weights(WeightSpec(task.message.spec), vector))
         reader = io.BytesIO(body).read
-        with self._blobs.stage(reader, length=len(body)) as staged, self._store.write() as tx:
-            if tx.round(claimed.id) != claimed:
-                return
-            self._blobs.publish(staged)
-            version = claimed.base_version + 1
-            checkpoint_id = tx.add_checkpoint(
-                task_id=task.id, version=version, sha256=staged.sha256, length=len(body), now=now
-            )
-            tx.add_contributions(checkpoint_id, folded)
-            for held in tx.uploaded(claimed.id):
-                tx.move_assignment(held, rounds.on_fold(held), now=now)
-            tx.move_round(claimed, rounds.on_commit(claimed, now=now), now=now)
-            self._go_on(tx, claimed, task, now)
+        with self._blobs.stage(reader, length=len(body)) as staged:
+            self._blobs.prepare(staged)
+            with self._store.write() as tx:
+                if tx.round(claimed.id) != claimed:
+                    return
+                tx.lock_blob(staged.sha256)
+                self._blobs.publish(staged)
+                version = claimed.base_version + 1
+                checkpoint_id = tx.add_checkpoint(
+                    task_id=task.id,
+                    version=version,
+                    sha256=staged.sha256,
+                    length=len(body),
+                    now=now,
+                )
+                tx.add_contributions(checkpoint_id, folded)
+                for held in tx.uploaded(claimed.id):
+                    tx.move_assignment(held, rounds.on_fold(held), now=now)
+                tx.move_round(claimed, rounds.on_commit(claimed, now=now), now=now)
+                self._go_on(tx, claimed, task, now)
 
     def _go_on(self, tx: Writing, committed: Round, task: Task, now: float) -> None:
         settings = task.message.settings
@@ -199,15 +207,6 @@ class Coordinator:
             now=now,
         )
         tx.add_round(again)
-
-    def _release_updates(self) -> None:
-        """Removes the updates of closed rounds; under the writer's lock, so none arrives."""
-        with self._store.read() as view:
-            if not view.has_spent_updates():
-                return
-        with self._store.write() as tx:
-            for sha256 in tx.release_updates():
-                self._blobs.remove(sha256)
 
 
 def _next_due(view: Reading) -> float:

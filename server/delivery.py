@@ -80,7 +80,7 @@ class Delivery:
         with self.coordinator.turn():
             with self.store.write() as tx:
                 now = self.clock()
-                held = _held(tx, device_id, assignment_id)
+                held = held_by(tx, device_id, assignment_id)
                 _require_plausible(report, held)
                 moved = rounds.on_report(
                     held.assignment,
@@ -90,14 +90,10 @@ class Delivery:
                     now=now,
                 )
                 self.coordinator.move(tx, held.assignment, moved, now=now)
-            _require_in_time(moved)
+            require_in_time(moved)
         if report.outcome is not Outcome.COMPLETED:
             return _fate(moved, held.task)
-        return UploadInstruction(
-            url=f"/v1/assignments/{moved.id}/update",
-            headers={"Content-Type": wire.MEDIA_TYPE},
-            upload_within_s=max(0.0, moved.ends_at - now),
-        )
+        return self._instruction(moved, report, upload_within_s=max(0.0, moved.ends_at - now))
 
     def upload(
         self, device_id: str, assignment_id: str, head: UploadHead, read: ReadBytes
@@ -110,7 +106,7 @@ class Delivery:
             spec, sha256 = self._await(device_id, assignment_id, head)
             with self.blobs.stage(read, length=wire.encoded_bytes(spec)) as staged:
                 staged.require(sha256)
-                _require_usable(staged, spec)
+                require_usable(staged, spec)
                 return self._accept(device_id, assignment_id, staged)
 
     def abort(self, device_id: str, assignment_id: str) -> None:
@@ -123,8 +119,28 @@ class Delivery:
     def fate(self, device_id: str, assignment_id: str) -> Fate:
         """Where an assignment stands."""
         with self.coordinator.turn(), self.store.read() as view:
-            held = _held(view, device_id, assignment_id)
+            held = held_by(view, device_id, assignment_id)
             return _fate(held.assignment, held.task)
+
+    def _instruction(
+        self, held: Assignment, report: Report, *, upload_within_s: float
+    ) -> UploadInstruction:
+        """Where the announced body goes: into the store itself where devices may, else to us."""
+        if self.blobs.direct is None:
+            return UploadInstruction(
+                url=f"/v1/assignments/{held.id}/update",
+                headers={"Content-Type": wire.MEDIA_TYPE},
+                upload_within_s=upload_within_s,
+            )
+        offer = self.blobs.direct.offer(
+            held.id, sha256=str(report.sha256), length=report.bytes, expires_s=upload_within_s
+        )
+        return UploadInstruction(
+            url=offer.url,
+            headers=offer.headers,
+            upload_within_s=upload_within_s,
+            commit_url=f"/v1/assignments/{held.id}/commit",
+        )
 
     def _await(
         self, device_id: str, assignment_id: str, head: UploadHead
@@ -132,30 +148,37 @@ class Delivery:
         """The spec and digest of the body that may follow; a late device is noted as late."""
         with self.store.write() as tx:
             now = self.clock()
-            held = _held(tx, device_id, assignment_id)
+            held = held_by(tx, device_id, assignment_id)
             _require_head(head, held)
             sha256 = wire.parse_content_digest(head.content_digest)
             after = self._on_upload(tx, held, sha256, now)
             if after.state is AssignmentState.LATE:
                 self.coordinator.move(tx, held.assignment, after, now=now)
-        _require_in_time(after)
+        require_in_time(after)
         return held.spec, sha256
 
     def _accept(self, device_id: str, assignment_id: str, staged: Staged) -> tuple[Receipt, bool]:
+        with self.store.read() as view:
+            is_awaited = (
+                held_by(view, device_id, assignment_id).assignment.state in rounds.OPEN_STATES
+            )
+        if is_awaited:
+            self.blobs.prepare(staged)
         with self.store.write() as tx:
             now = self.clock()
-            held = _held(tx, device_id, assignment_id)
+            held = held_by(tx, device_id, assignment_id)
             before, after = held.assignment, self._on_upload(tx, held, staged.sha256, now)
             self.coordinator.move(tx, before, after, now=now)
             is_new = after != before and after.state is AssignmentState.UPLOADED
             is_complete = is_new and self._count(tx, after, staged, now)
-        _require_in_time(after)
+        require_in_time(after)
         if is_complete:
             self.coordinator.wake.set()
-        return Receipt(assignment_id=after.id, sha256=staged.sha256, bytes=staged.bytes), is_new
+        return receipt_of(after), is_new
 
     def _count(self, tx: Writing, accepted: Assignment, staged: Staged, now: float) -> bool:
         """Makes the bytes durable, then counts them; returns whether the round has its goal."""
+        tx.lock_blob(staged.sha256)
         self.blobs.publish(staged)
         counted = tx.accept_update(accepted, now=now)
         return self.coordinator.settle(tx, counted, now).phase is RoundPhase.AGGREGATING
@@ -165,7 +188,7 @@ class Delivery:
         return rounds.on_upload(held.assignment, sha256=sha256, round_=round_, now=now)
 
 
-def _held(view: Reading, device_id: str, assignment_id: str) -> Held:
+def held_by(view: Reading, device_id: str, assignment_id: str) -> Held:
     """Raises NotFound for an unknown assignment, NotAssigned for another device's."""
     assignment = view.assignment(assignment_id)
     if assignment is None:
@@ -174,6 +197,11 @@ def _held(view: Reading, device_id: str, assignment_id: str) -> Held:
         raise NotAssigned("this assignment is another device's; check in again")
     round_ = view.round(assignment.round_id)
     return Held(assignment=assignment, round=round_, task=view.task(round_.task_id))
+
+
+def receipt_of(accepted: Assignment) -> Receipt:
+    report = rounds.announced(accepted)
+    return Receipt(assignment_id=accepted.id, sha256=str(report.sha256), bytes=report.bytes)
 
 
 def _fate(assignment: Assignment, task: Task) -> Fate:
@@ -218,13 +246,13 @@ def _require_head(head: UploadHead, held: Held) -> None:
         raise SpecMismatch(f"Content-Length is {head.length}, this model takes {wanted}")
 
 
-def _require_usable(staged: Staged, spec: WeightSpec) -> None:
+def require_usable(staged: Staged, spec: WeightSpec) -> None:
     """Raises SpecMismatch, NonFiniteDelta or ImplausibleReport for a delta that must not count."""
-    delta = wire.decode(staged.path.read_bytes(), spec).vector
+    delta = wire.decode(staged.read(), spec).vector
     wire.require_finite(delta)
     require_moderate(delta)
 
 
-def _require_in_time(assignment: Assignment) -> None:
+def require_in_time(assignment: Assignment) -> None:
     if assignment.state is AssignmentState.LATE:
         raise RoundClosed("the round closed before this update came; drop it and check in again")

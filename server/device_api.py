@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, request, send_file
+from flask import Blueprint, Response, request
 
 from ..protocol.messages import Assignment, CheckIn, Enrolment, Report
 from .access import Access
 from .admission import Admission
-from .delivery import Delivery, UploadHead
+from .delivery import UploadHead
+from .direct_delivery import DirectDelivery
 from .http import bearer, content_length, parse, raw_body, render, retry_after
 
-OCTETS = "application/octet-stream"
 
-
-def blueprint(admission: Admission, delivery: Delivery, access: Access) -> Blueprint:
+def blueprint(admission: Admission, delivery: DirectDelivery, access: Access) -> Blueprint:
     """The routes of a device; docs/protocol.md, "Device"."""
     api = Blueprint("device_api", __name__)
 
@@ -31,13 +30,6 @@ def blueprint(admission: Admission, delivery: Delivery, access: Access) -> Bluep
             return render(answer, 201, {"Location": f"/v1/assignments/{answer.assignment_id}"})
         return render(answer, 200, {"Retry-After": retry_after(answer.retry.min_s)})
 
-    @api.get("/v1/blobs/<sha256>")
-    def download(sha256: str) -> Response:
-        path = access.readable(bearer(request), sha256)
-        answer = send_file(path, OCTETS, conditional=True, etag=sha256)
-        answer.headers["Cache-Control"] = "private, max-age=31536000, immutable"
-        return answer
-
     @api.post("/v1/assignments/<assignment_id>/report")
     def report(assignment_id: str) -> Response:
         return render(delivery.report(device_id(), assignment_id, parse(request, Report)))
@@ -50,6 +42,11 @@ def blueprint(admission: Admission, delivery: Delivery, access: Access) -> Bluep
             content_digest=request.headers.get("Content-Digest", ""),
         )
         receipt, is_new = delivery.upload(device_id(), assignment_id, head, raw_body(request))
+        return render(receipt, 201 if is_new else 200)
+
+    @api.post("/v1/assignments/<assignment_id>/commit")
+    def commit(assignment_id: str) -> Response:
+        receipt, is_new = delivery.commit(device_id(), assignment_id)
         return render(receipt, 201 if is_new else 200)
 
     @api.delete("/v1/assignments/<assignment_id>")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .assignments import AssignmentQuestions
+from .blobs import BlobQuestions
 from .checkpoints import CheckpointQuestions
 from .deposits import DepositQuestions
 from .devices import DeviceQuestions
@@ -15,6 +16,7 @@ from .updates import UpdateQuestions
 class Reading(
     DeviceQuestions,
     DepositQuestions,
+    BlobQuestions,
     TaskQuestions,
     CheckpointQuestions,
     RoundQuestions,

@@ -47,6 +47,12 @@ class UpdateQuestions(Connected):
         """Whether a closed round still has updates on disk."""
         return self._one(_SPENT_UPDATES.limit(1)) is not None
 
+    def spent_updates(self, *, limit: int) -> list[str]:
+        """Names of stored updates whose rounds are closed."""
+        spent = _SPENT_UPDATES.subquery()
+        names = select(spent.c.sha256).distinct().order_by(spent.c.sha256).limit(limit)
+        return list(self._connection.scalars(names))
+
 
 class UpdateChanges(UpdateQuestions, Historian):
     def accept_update(self, held: Assignment, *, now: float) -> Round:
@@ -66,9 +72,9 @@ class UpdateChanges(UpdateQuestions, Historian):
         )
         return round_of_row(self._the(_COUNT_UPDATE, of_round=held.round_id))
 
-    def release_updates(self) -> list[str]:
-        """Gives up the bytes of closed rounds; returns those that nothing else refers to."""
-        spent = _SPENT_UPDATES.subquery()
+    def release_updates(self, names: list[str]) -> list[str]:
+        """Gives up these bytes of closed rounds; returns those that nothing else refers to."""
+        spent = _SPENT_UPDATES.where(updates.c.sha256.in_(names)).subquery()
         mine = select(spent.c.assignment_id)
         others = exists(
             select(updates.c.assignment_id).where(

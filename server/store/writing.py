@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .assignments import AssignmentChanges
+from .blobs import BlobChanges
 from .checkpoints import CheckpointChanges
 from .deposits import DepositChanges
 from .devices import DeviceChanges
@@ -15,6 +16,7 @@ from .updates import UpdateChanges
 class Writing(
     DeviceChanges,
     DepositChanges,
+    BlobChanges,
     TaskChanges,
     CheckpointChanges,
     RoundChanges,
