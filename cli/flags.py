@@ -62,7 +62,7 @@ def serve(values: Values) -> None:
     from ..server.config import SETTINGS
 
     for setting in SETTINGS:
-        text = f"{setting.help} [{setting.default}]" if str(setting.default) else setting.help
+        text = f"{setting.help} [{setting.shown}]" if setting.shown else setting.help
         flags.DEFINE_string(setting.name, None, text, flag_values=values)
 
 

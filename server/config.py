@@ -25,6 +25,13 @@ class Setting(NamedTuple):
     def environment(self) -> str:
         return ENVIRONMENT_PREFIX + self.name.upper()
 
+    @property
+    def shown(self) -> str:
+        """The default as it would be given."""
+        if isinstance(self.default, bool):
+            return "on" if self.default else "off"
+        return str(self.default)
+
 
 def switch(text: str) -> bool:
     """Reads ``on`` or ``off``; raises ValueError."""
@@ -105,15 +112,11 @@ def table() -> str:
     """The settings as a Markdown table, for the docs."""
     lines = ["| flag | environment | default | meaning |", "|---|---|---|---|"]
     for setting in SETTINGS:
-        default = f"`{_shown(setting.default)}`" if str(setting.default) else "empty"
+        default = f"`{setting.shown}`" if setting.shown else "empty"
         lines.append(
             f"| `--{setting.name}` | `{setting.environment}` | {default} | {setting.help} |"
         )
     return "\n".join(lines)
-
-
-def _shown(value: object) -> str:
-    return ("off", "on")[value] if isinstance(value, bool) else str(value)
 
 
 def _read(setting: Setting, text: str) -> Any:

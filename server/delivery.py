@@ -165,6 +165,7 @@ class Delivery:
         if is_awaited:
             self.blobs.prepare(staged)
         with self.store.write() as tx:
+            tx.lock_blob(staged.sha256)  # before any row: all who lock take this order
             now = self.clock()
             held = held_by(tx, device_id, assignment_id)
             before, after = held.assignment, self._on_upload(tx, held, staged.sha256, now)
@@ -178,7 +179,6 @@ class Delivery:
 
     def _count(self, tx: Writing, accepted: Assignment, staged: Staged, now: float) -> bool:
         """Makes the bytes durable, then counts them; returns whether the round has its goal."""
-        tx.lock_blob(staged.sha256)
         self.blobs.publish(staged)
         counted = tx.accept_update(accepted, now=now)
         return self.coordinator.settle(tx, counted, now).phase is RoundPhase.AGGREGATING

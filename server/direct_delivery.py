@@ -9,7 +9,6 @@ from ..protocol.messages import AssignmentState, Receipt
 from . import rounds
 from .blobs import Direct
 from .delivery import Delivery, Held, held_by, receipt_of, require_in_time, require_usable
-from .rounds import Assignment
 
 
 class DirectDelivery(Delivery):
@@ -24,29 +23,27 @@ class DirectDelivery(Delivery):
         if direct is None:
             raise NotFound("this server takes bodies itself; put yours to the instruction's url")
         with self.coordinator.turn():
-            held = self._await_commit(device_id, assignment_id).assignment
+            held = self._await_commit(device_id, assignment_id)
             try:
-                is_new = held.state in rounds.OPEN_STATES and self._fetch(direct, held)
+                is_new = held.assignment.state in rounds.OPEN_STATES and self._fetch(direct, held)
             except UploadMissing:
                 # A commit of the same device may have been faster, and has cleared up.
-                held = self._await_commit(device_id, assignment_id).assignment
-                if held.state in rounds.OPEN_STATES:
+                held = self._await_commit(device_id, assignment_id)
+                if held.assignment.state in rounds.OPEN_STATES:
                     raise
                 is_new = False
         with suppress(Unavailable):  # what stays behind is swept
             direct.drop(assignment_id)
-        return receipt_of(held), is_new
+        return receipt_of(held.assignment), is_new
 
-    def _fetch(self, direct: Direct, held: Assignment) -> bool:
+    def _fetch(self, direct: Direct, held: Held) -> bool:
         """Checks and counts what a device has put; returns whether it is new."""
-        report = rounds.announced(held)
+        place, report = held.assignment, rounds.announced(held.assignment)
         sha256 = str(report.sha256)
-        with self.store.read() as view:
-            spec = held_by(view, held.device_id, held.id).spec
-        with direct.fetch(held.id, sha256=sha256, length=report.bytes) as staged:
+        with direct.fetch(place.id, sha256=sha256, length=report.bytes) as staged:
             staged.require(sha256)
-            require_usable(staged, spec)
-            return self._accept(held.device_id, held.id, staged)[1]
+            require_usable(staged, held.spec)
+            return self._accept(place.device_id, place.id, staged)[1]
 
     def _await_commit(self, device_id: str, assignment_id: str) -> Held:
         """The assignment whose body should lie in the store; a late device is noted as late."""

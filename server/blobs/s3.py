@@ -22,7 +22,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-import boto3
+from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -224,4 +224,4 @@ def _failed(reason: str) -> Unavailable:
 
 @lru_cache(maxsize=1)
 def _client(process: int) -> Any:
-    return boto3.session.Session().client("s3", config=_MANNERS)
+    return Session().client("s3", config=_MANNERS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Select, func, or_, select, union
 
 from ..tables import checkpoints, deposits, updates
@@ -31,7 +33,7 @@ class BlobChanges(BlobQuestions, Historian):
             self._connection.execute(select(func.pg_advisory_xact_lock(key)))
 
 
-def _references() -> list[Select[tuple[str]]]:
+def _references() -> list[Select[Any]]:
     return [
         select(deposits.c.sha256),
         select(checkpoints.c.sha256),

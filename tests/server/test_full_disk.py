@@ -1,5 +1,6 @@
 """A disk that fills up or fails: only what is kept is acknowledged, and later all goes on."""
 
+import io
 import json
 import os
 import shutil
@@ -206,6 +207,17 @@ def test_after_a_failed_flush_the_descriptor_is_closed_and_never_used_again(
 def test_a_failed_flush_of_the_folder_acknowledges_nothing(tmp_path, unless_present) -> None:
     result, _ = under_strace(tmp_path, unless_present, "fsync:error=EIO:when=2")
     assert result["seen"] == ["the server's disk failed; try again later", "published"]
+
+
+def test_a_disk_that_takes_a_part_at_a_time_gets_all_of_a_body(tmp_path, monkeypatch) -> None:
+    write = os.write
+    monkeypatch.setattr(
+        "pocketfed.server.blobs.disk.os.write", lambda handle, chunk: write(handle, chunk[:70_000])
+    )
+    blobs, body = FolderBlobs(tmp_path / "blobs"), wire.encode(delta(0.5))
+    with blobs.stage(io.BytesIO(body).read, length=len(body)) as staged:
+        blobs.publish(staged)
+    assert blobs.read(wire.sha256(body)) == body
 
 
 @pytest.mark.parametrize("number", [5, 28, 122])
