@@ -21,7 +21,7 @@ from pocketfed.protocol import folding, wire
 from pocketfed.protocol.admin import CreateTask
 from pocketfed.protocol.plan import RoundSettings
 from pocketfed.protocol.weights import Weights, WeightSpec
-from pocketfed.server.blobs import Blobs
+from pocketfed.server.blobs import FolderBlobs
 from pocketfed.server.fold import basis_of, fold
 from pocketfed.server.store import Checkpoint, Update
 from pocketfed.server.workers import LocalWorkers
@@ -108,7 +108,7 @@ def measured(
         checkpoint_sha256=names[0],
     )
     start = Checkpoint(id=1, task_id=1, version=0, sha256=names[0], bytes=0, created_at=0.0)
-    read = Blobs(folder / "blobs").read
+    read = FolderBlobs(folder / "blobs").read
     updates = [
         Update(assignment_id=str(n), sha256=names[1 + n % DISTINCT], num_examples=600)
         for n in range(reports)

@@ -78,7 +78,7 @@ def _of_settings(names: tuple[str, ...], values: Values) -> None:
     for setting in SETTINGS:
         if setting.name not in names:
             continue
-        text = f"{setting.help} [{setting.default}]" if str(setting.default) else setting.help
+        text = f"{setting.help} [{setting.shown}]" if setting.shown else setting.help
         flags.DEFINE_string(setting.name, None, text, flag_values=values)
 
 

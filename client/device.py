@@ -19,7 +19,7 @@ from ..protocol.messages import (
     Resource,
     UploadInstruction,
 )
-from .session import Session, Traffic
+from .session import Session, Traffic, is_foreign
 
 
 class DeviceClient:
@@ -87,20 +87,25 @@ class DeviceClient:
     def upload(self, instruction: UploadInstruction, body: bytes) -> Receipt:
         """Sends the encoded delta; sending the same bytes again is harmless.
 
-        The instruction's own ``Authorization`` beats the device's token.
+        Another host gets exactly the headers of the instruction, and the server is told after it.
         """
+        headers = dict(instruction.headers)
+        if not is_foreign(instruction.url):
+            headers["Content-Type"] = wire.MEDIA_TYPE
+            headers["Content-Digest"] = wire.content_digest(wire.sha256(body))
+        is_permitted = any(name.lower() == "authorization" for name in headers)
         answer = self._session.exchange(
             instruction.method,
             instruction.url,
-            token=self._token,
+            token=None if is_permitted else self._token,
             body=body,
-            headers={
-                **instruction.headers,
-                "Content-Type": wire.MEDIA_TYPE,
-                "Content-Digest": wire.content_digest(wire.sha256(body)),
-            },
+            headers=headers,
             traffic=self.traffic,
         )
+        if instruction.commit_url is not None:
+            answer = self._session.exchange(
+                "POST", instruction.commit_url, token=self._token, traffic=self.traffic
+            )
         return Receipt.from_json(answer.content)
 
     def abort(self, assignment_id: str) -> None:

@@ -18,6 +18,7 @@ from ..protocol.problems import Problem, from_problem
 from ..protocol.record import Record
 
 _PROBLEM = "application/problem+json"
+_PASSING = {408, 429}  # of an object store or a proxy, which write no problem documents
 
 
 @dataclass
@@ -50,18 +51,21 @@ class Session:
         headers: dict[str, str] | None = None,
         traffic: Traffic | None = None,
     ) -> httpx.Response:
-        """Sends one request and returns its 2xx answer.
+        """Sends one request and returns its 2xx answer; a GET follows redirects.
 
-        Raises the error the server's problem document names, or NoAnswer.
+        The token goes to the server alone: not to an absolute address, nor along with a redirect to
+        another host. Raises the error the server's problem document names, or NoAnswer.
         """
         content = body.to_json() if isinstance(body, Record) else body
         fields = dict(headers or {})
         if isinstance(body, Record):
             fields["Content-Type"] = "application/json"
-        if token is not None:
+        if token is not None and not is_foreign(path):
             fields.setdefault("Authorization", f"Bearer {token}")
         try:
-            answer = self._http.request(method, path, content=content, headers=fields)
+            answer = self._http.request(
+                method, path, content=content, headers=fields, follow_redirects=method == "GET"
+            )
         except httpx.TransportError as error:
             server = self._http.base_url
             raise NoAnswer(f"{server} did not answer: {error}; is the server running?") from error
@@ -82,12 +86,17 @@ class Session:
         self.close()
 
 
+def is_foreign(url: str) -> bool:
+    """Whether an address names its host itself, instead of being relative to the server."""
+    return httpx.URL(url).is_absolute_url or url.startswith("//")
+
+
 def _error_of(answer: httpx.Response) -> PocketFedError:
     if answer.headers.get("content-type", "").startswith(_PROBLEM):
         try:
             return from_problem(msgspec.json.decode(answer.content, type=Problem))
         except msgspec.DecodeError:
             pass
-    if answer.status_code >= 500:
+    if answer.status_code >= 500 or answer.status_code in _PASSING:
         return Unavailable(f"the server answered {answer.status_code}")
     return ProtocolError(f"the server answered {answer.status_code} without a problem document")

@@ -10,6 +10,7 @@
     │  ├─ UnsupportedVersion    400
     │  ├─ NameTaken             409  another task has this name
     │  ├─ KeyReused             422  an Idempotency-Key came again with another message
+    │  ├─ UploadMissing         409  nothing was put where the instruction said
     │  ├─ LengthRequired        411
     │  ├─ PayloadTooLarge       413
     │  ├─ UnsupportedMediaType  415
@@ -25,7 +26,8 @@
     │  ├─ AttestationFailed     403
     │  ├─ DeviceRevoked         403
     │  ├─ NotAssigned           403
-    │  └─ NotFound              404
+    │  ├─ NotFound              404
+    │  └─ Gone                  410  it was offered once, and was removed
     ├─ RoundError                    the message was fine, the round moved on: check in again
     │  ├─ RoundClosed           409
     │  ├─ ReportConflict        409
@@ -95,6 +97,11 @@ class NameTaken(ProtocolError):
 class KeyReused(ProtocolError):
     code = "key_reused"
     status = 422
+
+
+class UploadMissing(ProtocolError):
+    code = "upload_missing"
+    status = 409
 
 
 class LengthRequired(ProtocolError):
@@ -178,6 +185,11 @@ class NotAssigned(AccessError):
 class NotFound(AccessError):
     code = "not_found"
     status = 404
+
+
+class Gone(AccessError):
+    code = "gone"
+    status = 410
 
 
 class RoundError(PocketFedError):

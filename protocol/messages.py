@@ -91,6 +91,7 @@ class RejectionReason(StrEnum):
     ROUND_FULL = "round_full"
     ALREADY_TOOK_PART = "already_took_part"
     NOT_CAPABLE = "not_capable"
+    STORAGE_LOW = "storage_low"
 
 
 class Rejection(Record, frozen=True, kw_only=True):
@@ -127,12 +128,17 @@ class Report(Record, frozen=True, kw_only=True):
 
 
 class UploadInstruction(Record, frozen=True, kw_only=True):
-    """Where and until when the announced body may be sent."""
+    """Where and until when the announced body may be sent.
+
+    An absolute ``url`` is another host's: it gets these headers and never the device's token. With
+    a ``commit_url`` the body counts only once the device has posted to it.
+    """
 
     url: str
     method: str = "PUT"
     headers: dict[str, str] = {}
     upload_within_s: Seconds
+    commit_url: str | None = None
 
 
 class AssignmentState(StrEnum):

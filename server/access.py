@@ -6,10 +6,8 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..protocol.errors import DeviceRevoked, NotFound, TokenExpired, Unauthenticated
-from .blobs import Blobs
 from .seals import Seals
 from .store import Store
 
@@ -19,7 +17,6 @@ class Access:
     """Knows devices and the operator by the digests of their tokens."""
 
     store: Store
-    blobs: Blobs
     seals: Seals
     clock: Callable[[], float]
     admin_token: str
@@ -51,14 +48,13 @@ class Access:
         if not self._is_operator(token):
             raise Unauthenticated("the token is not the operator's; take it from the server")
 
-    def readable(self, token: str, sha256: str) -> Path:
-        """Where bytes lie that a task offers; an update of a device is not among them."""
+    def require_readable(self, token: str, sha256: str) -> None:
+        """Raises NotFound unless a task offers these bytes; a device's update is never offered."""
         if not self._is_operator(token):
             self.device_id(token)
         with self.store.read() as view:
             if not view.is_downloadable(sha256):
                 raise NotFound("no task offers these bytes; check in again")
-        return self.blobs.path(sha256)
 
     def _is_operator(self, token: str) -> bool:
         return hmac.compare_digest(token_digest(self.admin_token), token_digest(token))

@@ -19,21 +19,26 @@ from ..protocol.messages import (
     RejectionReason,
     Resource,
 )
+from ..protocol.plan import RetryWindow
 from ..protocol.weights import WeightSpec
 from . import rounds
 from .access import token_digest
 from .coordinator import Coordinator
+from .headroom import Headroom
 from .limits import Limit
 from .rates import require_rate
 from .rounds import Round
 from .steering import Steering
 from .store import Reading, Store, Task, Writing
 
+# Room is made by an operator: nothing is gained by asking every few minutes.
+STORAGE_LOW_RETRY = RetryWindow(min_s=1800.0, max_s=5400.0)
 _DETAILS = {
     RejectionReason.NO_TASK: "no task of this population runs",
     RejectionReason.ROUND_FULL: "every place of this round is taken",
     RejectionReason.ALREADY_TOOK_PART: "this device has served this round",
     RejectionReason.NOT_CAPABLE: "this device cannot hold the model, or encode as the task asks",
+    RejectionReason.STORAGE_LOW: "the server has too little room for further updates",
 }
 
 
@@ -54,6 +59,7 @@ class Admission:
 
     store: Store
     coordinator: Coordinator
+    headroom: Headroom
     clock: Callable[[], float]
     entropy: Callable[[int], bytes]
     steering: Steering
@@ -96,6 +102,8 @@ class Admission:
         if held is not None:
             return self._describe(tx, held, visit.now)
         _require_first(tx, visit)
+        if self.headroom.is_low:
+            return _rejection(RejectionReason.STORAGE_LOW, STORAGE_LOW_RETRY)
         rejections = []
         for task, round_ in open_rounds:
             given = self._place(tx, task, round_, visit)
@@ -110,7 +118,7 @@ class Admission:
         self, tx: Writing, task: Task, round_: Round | None, reason: RejectionReason, visit: Visit
     ) -> Rejection:
         window = self.steering.window(tx, task, round_=round_, now=visit.now, reason=reason)
-        return Rejection(reason=reason, detail=_DETAILS[reason], retry=window)
+        return _rejection(reason, window)
 
     def _place(
         self, tx: Writing, task: Task, round_: Round, visit: Visit
@@ -158,6 +166,10 @@ class Admission:
             upload_within_s=remaining_s if has_reported else settings.upload_timeout_s,
             retry=self.steering.window(view, task, round_=round_, now=now),
         )
+
+
+def _rejection(reason: RejectionReason, retry: RetryWindow) -> Rejection:
+    return Rejection(reason=reason, detail=_DETAILS[reason], retry=retry)
 
 
 def require_version(version: int) -> None:

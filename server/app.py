@@ -11,20 +11,22 @@ from dataclasses import dataclass
 from flask import Flask, Response
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from . import admin_api, device_api
+from . import admin_api, device_api, download_api
 from .access import Access
 from .admission import Admission
 from .attestation import Verifier
-from .blobs import Blobs
+from .blobs import Blobs, open_blobs
 from .config import Config
 from .coordinator import Coordinator
-from .delivery import Delivery
 from .devices import Devices
+from .direct_delivery import DirectDelivery
 from .folder import DataFolder
+from .headroom import Headroom
 from .http import MAX_JSON_BYTES, answer_errors
 from .seals import Seals
 from .steering import Steering
 from .store import Store
+from .sweeper import Sweeper
 from .tasks import Tasks
 from .workers import workers_of
 
@@ -67,7 +69,7 @@ def create_app(
             app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
         _register(app, config, parts, verifier or config.verifier())
         answer_errors(app)
-        _answer_probes(app, parts.store)
+        _answer_probes(app, parts)
         server = Server(parts.coordinator, parts.folder, parts.admin_token, resources.pop_all())
         app.extensions[EXTENSION] = server
         return app
@@ -80,6 +82,7 @@ class _Parts:
     folder: DataFolder
     store: Store
     blobs: Blobs
+    headroom: Headroom
     coordinator: Coordinator
     seals: Seals
     admin_token: str
@@ -97,23 +100,24 @@ def _open(
     resources.callback(folder.release)
     store = Store.open(folder.path / "pocketfed.sqlite3", connections=config.threads + 1)
     resources.callback(store.close)
-    blobs = Blobs(folder.path / "blobs")
-    is_inline = config.coordinator == "inline"
+    blobs = open_blobs(config.blobs, folder=folder.path, presigns=config.presign)
+    sweeper = Sweeper(store, blobs, every_s=config.sweep_s, keep_updates_s=config.keep_updates_s)
+    sweeper.run(clock())
     coordinator = Coordinator(
         store,
         blobs,
+        sweeper=sweeper,
         clock=clock,
-        is_inline=is_inline,
+        is_inline=config.coordinator == "inline",
         workers=workers_of(config.fold, scratch=folder.path),
-        keep_updates_s=config.keep_updates_s,
     )
-    coordinator.sweep(clock())
     with store.write() as tx:
         seals = Seals(bytes.fromhex(tx.signing_key(entropy(32).hex())))
     return _Parts(
         folder=folder,
         store=store,
         blobs=blobs,
+        headroom=_headroom(folder, config),
         coordinator=coordinator,
         seals=seals,
         admin_token=config.admin_token or folder.admin_token(entropy),
@@ -127,9 +131,7 @@ def _register(app: Flask, config: Config, parts: _Parts, verifier: Verifier | No
     store, blobs, coordinator = parts.store, parts.blobs, parts.coordinator
     seals, clock, entropy = parts.seals, parts.clock, parts.entropy
     steering = Steering()
-    access = Access(
-        store=store, blobs=blobs, seals=seals, clock=clock, admin_token=parts.admin_token
-    )
+    access = Access(store=store, seals=seals, clock=clock, admin_token=parts.admin_token)
     devices = Devices(
         store=store,
         clock=clock,
@@ -142,12 +144,13 @@ def _register(app: Flask, config: Config, parts: _Parts, verifier: Verifier | No
     admission = Admission(
         store=store,
         coordinator=coordinator,
+        headroom=parts.headroom,
         clock=clock,
         entropy=entropy,
         steering=steering,
         check_ins=config.check_ins,
     )
-    delivery = Delivery(
+    delivery = DirectDelivery(
         store=store,
         blobs=blobs,
         coordinator=coordinator,
@@ -157,10 +160,20 @@ def _register(app: Flask, config: Config, parts: _Parts, verifier: Verifier | No
     )
     tasks = Tasks(store=store, blobs=blobs, coordinator=coordinator, clock=clock)
     app.register_blueprint(device_api.blueprint(devices, admission, delivery, access))
+    app.register_blueprint(download_api.blueprint(access, blobs))
     app.register_blueprint(admin_api.blueprint(tasks, devices, access, config))
 
 
-def _answer_probes(app: Flask, store: Store) -> None:
+def _headroom(folder: DataFolder, config: Config) -> Headroom:
+    """Watches the data folder, and the blobs in it in case they have a disk of their own."""
+    folders = [folder.path, folder.path / "blobs"]
+    present = tuple(path for path in folders if path.is_dir())
+    return Headroom(folders=present, min_free_bytes=config.min_free_bytes)
+
+
+def _answer_probes(app: Flask, parts: _Parts) -> None:
+    store, blobs, headroom = parts.store, parts.blobs, parts.headroom
+
     @app.get("/healthz")
     def healthz() -> Response:
         return Response("ok\n", mimetype="text/plain")
@@ -168,4 +181,8 @@ def _answer_probes(app: Flask, store: Store) -> None:
     @app.get("/readyz")
     def readyz() -> Response:
         store.require_ready()
-        return Response("ok\n", mimetype="text/plain")
+        blobs.require_ready()
+        # Still ready: whoever holds a place must be able to deliver.
+        is_low = headroom.is_low
+        text = f"storage low: {headroom.free_bytes} bytes are free\n" if is_low else "ok\n"
+        return Response(text, mimetype="text/plain")

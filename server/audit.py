@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from .blobs import Blobs
+from .blobs import open_blobs
 from .config import Config
 from .folder import DataFolder
 from .invariants import INVARIANTS, Evidence, Invariant
@@ -35,7 +35,7 @@ def audit(config: Config) -> list[Finding]:
         with read_only(folder.path / "pocketfed.sqlite3") as view:
             evidence = Evidence(
                 view=view,
-                blobs=Blobs(folder.path / "blobs"),
+                blobs=open_blobs(config.blobs, folder=folder.path, presigns=False),
                 workers=LocalWorkers(count=len(os.sched_getaffinity(0))),
                 keep_updates_s=config.keep_updates_s,
             )

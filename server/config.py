@@ -23,6 +23,14 @@ _POSITIVE = (
     "check_ins_burst",
     "enrolments_burst",
     "max_blob_bytes",
+    "sweep_s",
+)
+_NOT_NEGATIVE = (
+    "check_ins_per_h",
+    "enrolments_per_h",
+    "proxy_hops",
+    "keep_updates_s",
+    "min_free_bytes",
 )
 
 
@@ -37,6 +45,20 @@ class Setting(NamedTuple):
     @property
     def environment(self) -> str:
         return ENVIRONMENT_PREFIX + self.name.upper()
+
+    @property
+    def shown(self) -> str:
+        """The default as it would be given."""
+        if isinstance(self.default, bool):
+            return "on" if self.default else "off"
+        return str(self.default)
+
+
+def switch(text: str) -> bool:
+    """Reads ``on`` or ``off``; raises ValueError."""
+    if text not in ("on", "off"):
+        raise ValueError(text)
+    return text == "on"
 
 
 SETTINGS = (
@@ -85,6 +107,12 @@ SETTINGS = (
     Setting("play_integrity_decryption_key", str, "", "from the Play Console, in Base64"),
     Setting("play_integrity_verification_key", str, "", "from the Play Console, in Base64"),
     Setting("max_blob_bytes", int, 512 * 1024**2, "longest model, manifest or checkpoint taken"),
+    Setting("blobs", str, "", "where bytes lie: `s3://bucket/prefix`; empty: in the data folder"),
+    Setting(
+        "presign", switch, True, "`on`: devices talk to S3 by themselves; `off`: to the server only"
+    ),
+    Setting("min_free_bytes", int, 1024**3, "disk space below which no place is given"),
+    Setting("sweep_s", float, 600.0, "seconds between two searches for bytes that nothing needs"),
 )
 
 
@@ -114,16 +142,19 @@ class Config:
     play_integrity_decryption_key: str = ""
     play_integrity_verification_key: str = ""
     max_blob_bytes: int = 512 * 1024**2
+    blobs: str = ""
+    presign: bool = True
+    min_free_bytes: int = 1024**3
+    sweep_s: float = 600.0
 
     def __post_init__(self) -> None:
         self._require("port", 0 <= self.port <= 65535, "expected 0 to 65535")
         known = self.coordinator in COORDINATORS
         self._require("coordinator", known, f"expected one of {', '.join(COORDINATORS)}")
         self._require("fold", self.fold in FOLDS, f"expected one of {', '.join(FOLDS)}")
-        self._require("keep_updates_s", self.keep_updates_s >= 0, "expected 0 or more")
         for name in _POSITIVE:
             self._require(name, getattr(self, name) > 0, "expected more than 0")
-        for name in ("check_ins_per_h", "enrolments_per_h", "proxy_hops"):
+        for name in _NOT_NEGATIVE:
             self._require(name, getattr(self, name) >= 0, "expected 0 or more")
         vouched = self.attestation in ATTESTATIONS
         self._require("attestation", vouched, f"expected one of {', '.join(ATTESTATIONS)}")
@@ -170,7 +201,7 @@ def table() -> str:
     """The settings as a Markdown table, for the docs."""
     lines = ["| flag | environment | default | meaning |", "|---|---|---|---|"]
     for setting in SETTINGS:
-        default = f"`{setting.default}`" if str(setting.default) else "empty"
+        default = f"`{setting.shown}`" if setting.shown else "empty"
         lines.append(
             f"| `--{setting.name}` | `{setting.environment}` | {default} | {setting.help} |"
         )

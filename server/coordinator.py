@@ -22,9 +22,8 @@ from .fold import Folded, basis_of, fold
 from .optimizers import State, encode_state, optimizer_of
 from .rounds import AbandonReason, Assignment, Round
 from .store import Checkpoint, Reading, Store, Task, Update, Writing
+from .sweeper import Sweeper
 from .workers import Workers
-
-ORPHAN_TTL_S = 24 * 3600.0
 
 
 class Coordinator:
@@ -38,17 +37,17 @@ class Coordinator:
         store: Store,
         blobs: Blobs,
         *,
+        sweeper: Sweeper,
         clock: Callable[[], float],
         is_inline: bool,
         workers: Workers,
-        keep_updates_s: float,
     ) -> None:
         self._store = store
         self._blobs = blobs
+        self._sweeper = sweeper
         self._clock = clock
         self._is_inline = is_inline
         self._workers = workers
-        self._keep_updates_s = keep_updates_s
         self._ticking = threading.Lock()
         self._due_at = -math.inf
         self.wake = threading.Event()
@@ -65,20 +64,14 @@ class Coordinator:
         with self._ticking:
             for waiting in self._pass_deadlines(now):
                 self._aggregate(waiting.id, now)
-            self._release_updates(now)
+            self._sweeper.release(now)
+            self._sweeper.run(now)
             with self._store.write() as tx:
                 self._due_at = self._next_due(tx)
 
     def expect(self, at: float) -> None:
         """Says within a transaction that this coordinator will have something to do then."""
         self._due_at = min(self._due_at, at)
-
-    def sweep(self, now: float) -> None:
-        """Removes what a killed process left behind; only at start-up, before any request."""
-        with self._store.write() as tx:
-            tx.forget_deposits(before=now - ORPHAN_TTL_S)
-            tx.forget_buckets(before=now - ORPHAN_TTL_S)
-            self._blobs.sweep(tx.needed_blobs())
 
     def settle(self, tx: Writing, round_: Round, now: float) -> Round:
         """Takes every step that time and the counts allow; an abandoned round is tried again."""
@@ -135,7 +128,7 @@ class Coordinator:
 
     def _fold(self, task: Task, base: Checkpoint, updates: list[Update]) -> Folded | AbandonReason:
         """What the round comes to, or why it must not become a checkpoint."""
-        read = self._blobs.read
+        read = self._blobs.reader().read
         basis = basis_of(task.message, base, read=read)
         try:
             folded = fold(task.message, basis, updates, read=read, workers=self._workers)
@@ -153,25 +146,29 @@ class Coordinator:
         with (
             self._stage(wire.encode(Weights(WeightSpec(task.message.spec), folded.vector))) as body,
             self._stage_state(task, folded.state) as state,
-            self._store.write() as tx,
         ):
-            if tx.round(claimed.id) != claimed:
-                return
-            for staged in (body, state) if state else (body,):
-                self._blobs.publish(staged)
-            checkpoint_id = tx.add_checkpoint(
-                task_id=task.id,
-                version=claimed.base_version + 1,
-                sha256=body.sha256,
-                length=body.bytes,
-                state_sha256=state.sha256 if state else None,
-                now=now,
-            )
-            tx.add_contributions(checkpoint_id, updates)
-            for held in tx.uploaded(claimed.id):
-                tx.move_assignment(held, rounds.on_fold(held), now=now)
-            tx.move_round(claimed, rounds.on_commit(claimed, now=now), now=now)
-            self._go_on(tx, claimed, task, now)
+            arrived = (body, state) if state else (body,)
+            for staged in arrived:
+                self._blobs.prepare(staged)
+            with self._store.write() as tx:
+                if tx.round(claimed.id) != claimed:
+                    return
+                for staged in sorted(arrived, key=lambda one: one.sha256):
+                    tx.lock_blob(staged.sha256)
+                    self._blobs.publish(staged)
+                checkpoint_id = tx.add_checkpoint(
+                    task_id=task.id,
+                    version=claimed.base_version + 1,
+                    sha256=body.sha256,
+                    length=body.bytes,
+                    state_sha256=state.sha256 if state else None,
+                    now=now,
+                )
+                tx.add_contributions(checkpoint_id, updates)
+                for held in tx.uploaded(claimed.id):
+                    tx.move_assignment(held, rounds.on_fold(held), now=now)
+                tx.move_round(claimed, rounds.on_commit(claimed, now=now), now=now)
+                self._go_on(tx, claimed, task, now)
 
     def _stage(self, body: bytes) -> AbstractContextManager[Staged]:
         return self._blobs.stage(io.BytesIO(body).read, length=len(body))
@@ -216,16 +213,6 @@ class Coordinator:
         )
         tx.add_round(again)
 
-    def _release_updates(self, now: float) -> None:
-        """Removes updates that were kept long enough; under the writer's lock, so none arrives."""
-        closed_by = now - self._keep_updates_s
-        with self._store.read() as view:
-            if view.first_closed_with_updates() > closed_by:
-                return
-        with self._store.write() as tx:
-            for sha256 in tx.release_updates(closed_by=closed_by):
-                self._blobs.remove(sha256)
-
     def _next_due(self, view: Reading) -> float:
         """The earliest instant at which a tick changes anything; infinite when none is known.
 
@@ -235,5 +222,4 @@ class Coordinator:
         if any(not round_.is_open for round_ in under_way):
             return -math.inf
         ends = [round_.next_deadline for round_ in under_way]
-        release_at = view.first_closed_with_updates() + self._keep_updates_s
-        return min([view.first_deadline(), release_at, *ends])
+        return min([view.first_deadline(), self._sweeper.next_release(view), *ends])

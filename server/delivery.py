@@ -91,7 +91,7 @@ class Delivery:
         with self.coordinator.turn():
             with self.store.write() as tx:
                 now = self.clock()
-                held = _held(tx, device_id, assignment_id)
+                held = held_by(tx, device_id, assignment_id)
                 _require_plausible(report, held)
                 moved = rounds.on_report(
                     held.assignment,
@@ -101,18 +101,11 @@ class Delivery:
                     now=now,
                 )
                 self.coordinator.move(tx, held.assignment, moved, now=now)
-            _require_in_time(moved)
+            require_in_time(moved)
         if report.outcome is not Outcome.COMPLETED:
             with self.store.read() as view:
                 return self._fate(view, moved, held, now)
-        return UploadInstruction(
-            url=f"/v1/assignments/{moved.id}/update",
-            headers={
-                "Content-Type": wire.MEDIA_TYPE,
-                "Authorization": f"Bearer {self.seals.upload(moved.id)}",
-            },
-            upload_within_s=max(0.0, moved.ends_at - now),
-        )
+        return self._instruction(moved, report, upload_within_s=max(0.0, moved.ends_at - now))
 
     def upload(
         self, device_id: str, assignment_id: str, head: UploadHead, read: ReadBytes
@@ -125,7 +118,7 @@ class Delivery:
             held, sha256, length = self._await(device_id, assignment_id, head)
             with self.blobs.stage(read, length=length) as staged:
                 staged.require(sha256)
-                _require_usable(staged, held)
+                require_usable(staged, held)
                 return self._accept(device_id, assignment_id, staged)
 
     def abort(self, device_id: str, assignment_id: str) -> None:
@@ -138,7 +131,7 @@ class Delivery:
     def fate(self, device_id: str, assignment_id: str) -> Fate:
         """Where an assignment stands."""
         with self.coordinator.turn(), self.store.read() as view:
-            held = _held(view, device_id, assignment_id)
+            held = held_by(view, device_id, assignment_id)
             return self._fate(view, held.assignment, held, self.clock())
 
     def _fate(self, view: Reading, assignment: Assignment, held: Held, now: float) -> Fate:
@@ -149,31 +142,61 @@ class Delivery:
             retry=self.steering.window(view, held.task, round_=held.round, now=now),
         )
 
+    def _instruction(
+        self, held: Assignment, report: Report, *, upload_within_s: float
+    ) -> UploadInstruction:
+        """Where the announced body goes: into the store itself where devices may, else to us."""
+        if self.blobs.direct is None:
+            return UploadInstruction(
+                url=f"/v1/assignments/{held.id}/update",
+                headers={
+                    "Content-Type": wire.MEDIA_TYPE,
+                    "Authorization": f"Bearer {self.seals.upload(held.id)}",
+                },
+                upload_within_s=upload_within_s,
+            )
+        offer = self.blobs.direct.offer(
+            held.id, sha256=str(report.sha256), length=report.bytes, expires_s=upload_within_s
+        )
+        return UploadInstruction(
+            url=offer.url,
+            headers=offer.headers,
+            upload_within_s=upload_within_s,
+            commit_url=f"/v1/assignments/{held.id}/commit",
+        )
+
     def _await(self, device_id: str, assignment_id: str, head: UploadHead) -> tuple[Held, str, int]:
         """The place, digest and length of the body that may follow; a late device is noted."""
         with self.store.write() as tx:
             now = self.clock()
-            held = _held(tx, device_id, assignment_id)
+            held = held_by(tx, device_id, assignment_id)
             length = _require_head(head, held)
             sha256 = wire.parse_content_digest(head.content_digest)
             after = self._on_upload(tx, held, sha256, now)
             if after.state is AssignmentState.LATE:
                 self.coordinator.move(tx, held.assignment, after, now=now)
-        _require_in_time(after)
+        require_in_time(after)
         return held, sha256, length
 
     def _accept(self, device_id: str, assignment_id: str, staged: Staged) -> tuple[Receipt, bool]:
+        with self.store.read() as view:
+            is_awaited = (
+                held_by(view, device_id, assignment_id).assignment.state in rounds.OPEN_STATES
+            )
+        if is_awaited:
+            self.blobs.prepare(staged)
         with self.store.write() as tx:
+            tx.lock_blob(staged.sha256)  # before any row: all who lock take this order
             now = self.clock()
-            held = _held(tx, device_id, assignment_id)
+            held = held_by(tx, device_id, assignment_id)
             before, after = held.assignment, self._on_upload(tx, held, staged.sha256, now)
             self.coordinator.move(tx, before, after, now=now)
             is_new = after != before and after.state is AssignmentState.UPLOADED
             is_complete = is_new and self._count(tx, after, staged, now)
-        _require_in_time(after)
+        require_in_time(after)
         if is_complete:
             self.coordinator.wake.set()
-        return Receipt(assignment_id=after.id, sha256=staged.sha256, bytes=staged.bytes), is_new
+        return receipt_of(after), is_new
 
     def _count(self, tx: Writing, accepted: Assignment, staged: Staged, now: float) -> bool:
         """Makes the bytes durable, then counts them; returns whether the round has its goal."""
@@ -186,7 +209,7 @@ class Delivery:
         return rounds.on_upload(held.assignment, sha256=sha256, round_=round_, now=now)
 
 
-def _held(view: Reading, device_id: str, assignment_id: str) -> Held:
+def held_by(view: Reading, device_id: str, assignment_id: str) -> Held:
     """Raises NotFound for an unknown assignment, NotAssigned for another device's."""
     assignment = view.assignment(assignment_id)
     if assignment is None:
@@ -195,6 +218,11 @@ def _held(view: Reading, device_id: str, assignment_id: str) -> Held:
         raise NotAssigned("this assignment is another device's; check in again")
     round_ = view.round(assignment.round_id)
     return Held(assignment=assignment, round=round_, task=view.task(round_.task_id))
+
+
+def receipt_of(accepted: Assignment) -> Receipt:
+    report = rounds.announced(accepted)
+    return Receipt(assignment_id=accepted.id, sha256=str(report.sha256), bytes=report.bytes)
 
 
 def _require_plausible(report: Report, held: Held) -> None:
@@ -246,11 +274,11 @@ def _require_head(head: UploadHead, held: Held) -> int:
     return head.length
 
 
-def _require_usable(staged: Staged, held: Held) -> None:
+def require_usable(staged: Staged, held: Held) -> None:
     """Raises as the codec does, or ImplausibleReport, for a delta that must not count."""
-    require_moderate(held.codec.decode(staged.path.read_bytes(), held.spec))
+    require_moderate(held.codec.decode(staged.read(), held.spec))
 
 
-def _require_in_time(assignment: Assignment) -> None:
+def require_in_time(assignment: Assignment) -> None:
     if assignment.state is AssignmentState.LATE:
         raise RoundClosed("the round closed before this update came; drop it and check in again")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, request, send_file
+from flask import Blueprint, Response, request
 
 from ..protocol.messages import Assignment, CheckIn, Enrolment, Report
 from .access import Access
 from .admission import Admission
-from .delivery import Delivery, UploadHead
+from .delivery import UploadHead
 from .devices import Applicant, Devices
+from .direct_delivery import DirectDelivery
 from .http import (
     bearer,
     content_length,
@@ -21,11 +22,9 @@ from .http import (
 )
 from .rates import network_of
 
-OCTETS = "application/octet-stream"
-
 
 def blueprint(
-    devices: Devices, admission: Admission, delivery: Delivery, access: Access
+    devices: Devices, admission: Admission, delivery: DirectDelivery, access: Access
 ) -> Blueprint:
     """The routes of a device; docs/protocol.md, "Device"."""
     api = Blueprint("device_api", __name__)
@@ -56,16 +55,9 @@ def _take_part(api: Blueprint, devices: Devices, admission: Admission, access: A
         return render(answer, 200, {"Retry-After": retry_after(answer.retry.min_s)})
 
 
-def _serve(api: Blueprint, delivery: Delivery, access: Access) -> None:
+def _serve(api: Blueprint, delivery: DirectDelivery, access: Access) -> None:
     def device_id() -> str:
         return access.device_id(bearer(request))
-
-    @api.get("/v1/blobs/<sha256>")
-    def download(sha256: str) -> Response:
-        path = access.readable(bearer(request), sha256)
-        answer = send_file(path, OCTETS, conditional=True, etag=sha256)
-        answer.headers["Cache-Control"] = "private, max-age=31536000, immutable"
-        return answer
 
     @api.post("/v1/assignments/<assignment_id>/report")
     def report(assignment_id: str) -> Response:
@@ -80,6 +72,11 @@ def _serve(api: Blueprint, delivery: Delivery, access: Access) -> None:
         )
         uploader_id = access.uploader_id(bearer(request), assignment_id)
         receipt, is_new = delivery.upload(uploader_id, assignment_id, head, raw_body(request))
+        return render(receipt, 201 if is_new else 200)
+
+    @api.post("/v1/assignments/<assignment_id>/commit")
+    def commit(assignment_id: str) -> Response:
+        receipt, is_new = delivery.commit(device_id(), assignment_id)
         return render(receipt, 201 if is_new else 200)
 
     @api.delete("/v1/assignments/<assignment_id>")

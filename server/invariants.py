@@ -161,7 +161,7 @@ def weights_add_up(evidence: Evidence) -> Verdicts:
 
 def blobs_end_with_their_round(evidence: Evidence) -> Verdicts:
     needed = evidence.view.needed_blobs()
-    for name in evidence.blobs.names():
+    for name in evidence.blobs.names(older_than_s=0.0):
         # What nothing has ever referred to arrived before a crash; the next start removes it.
         has_outlived = name not in needed and evidence.view.was_update(name)
         yield f"the blob {name} was an update that is no longer kept" if has_outlived else None

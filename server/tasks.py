@@ -49,9 +49,14 @@ class Tasks:
         """Keeps bytes under their digest; returns whether they are new here."""
         with self.blobs.stage(read, length=length) as staged:
             staged.require(sha256)
+            with self.store.read() as view:
+                if view.deposit_bytes(sha256) is not None:
+                    return False
+            self.blobs.prepare(staged)
             with self.store.write() as tx:
                 is_new = tx.deposit_bytes(sha256) is None
                 if is_new:
+                    tx.lock_blob(sha256)
                     self.blobs.publish(staged)
                     tx.add_deposit(sha256=sha256, length=length, now=self.clock())
                 return is_new

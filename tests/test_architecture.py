@@ -21,9 +21,17 @@ ARROWS = {
 CONFINED = {
     "tensorflow": ["model_export"],
     "keras": ["model_export"],
-    "flask": ["server/app.py", "server/device_api.py", "server/admin_api.py", "server/http.py"],
+    "flask": [
+        "server/app.py",
+        "server/device_api.py",
+        "server/admin_api.py",
+        "server/http.py",
+        "server/download_api.py",
+    ],
     "sqlalchemy": ["server/store", "server/tables.py", "server/migrations"],
     "alembic": ["server/store", "server/migrations"],
+    "boto3": ["server/blobs/s3.py"],
+    "botocore": ["server/blobs/s3.py"],
     "waitress": ["server/serve.py"],
     "ray": ["server/workers.py"],
     "ai_edge_litert": ["runtime", "model_export/lint.py", "model_export/compact"],

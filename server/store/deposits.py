@@ -1,10 +1,10 @@
-"""Deposits: what an operator has put, and which bytes something still refers to."""
+"""Deposits: what an operator has put, and which bytes a task offers."""
 
 from __future__ import annotations
 
-from sqlalchemy import delete, exists, insert, or_, select, union
+from sqlalchemy import delete, exists, insert, or_, select
 
-from ..tables import checkpoints, deposits, tasks, updates
+from ..tables import checkpoints, deposits, tasks
 from .connected import Connected, Historian
 
 
@@ -22,16 +22,6 @@ class DepositQuestions(Connected):
             exists(select(checkpoints.c.id).where(checkpoints.c.sha256 == sha256)),
         )
         return bool(self._connection.scalar(select(offered)))
-
-    def needed_blobs(self) -> frozenset[str]:
-        """The names of all bytes that something still refers to."""
-        kept = union(
-            select(deposits.c.sha256),
-            select(checkpoints.c.sha256),
-            select(checkpoints.c.state_sha256).where(checkpoints.c.state_sha256.is_not(None)),
-            select(updates.c.sha256).where(updates.c.is_stored),
-        )
-        return frozenset(self._connection.scalars(kept))
 
 
 class DepositChanges(DepositQuestions, Historian):

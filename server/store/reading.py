@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .assignments import AssignmentQuestions
+from .blobs import BlobQuestions
 from .checkpoints import CheckpointQuestions
 from .deposits import DepositQuestions
 from .devices import DeviceQuestions
@@ -18,6 +19,7 @@ class Reading(
     DeviceQuestions,
     SightingQuestions,
     DepositQuestions,
+    BlobQuestions,
     TaskQuestions,
     CheckpointQuestions,
     RoundQuestions,

@@ -73,6 +73,12 @@ class UpdateQuestions(Connected):
         found = self._connection.scalar(_FIRST_SPENT)
         return math.inf if found is None else float(found)
 
+    def spent_updates(self, *, closed_by: float, limit: int) -> list[str]:
+        """Names of stored updates whose rounds were closed by then."""
+        spent = _SPENT_UPDATES.where(rounds.c.closed_at <= closed_by).subquery()
+        names = select(spent.c.sha256).distinct().order_by(spent.c.sha256).limit(limit)
+        return list(self._connection.scalars(names))
+
 
 class UpdateChanges(UpdateQuestions, Historian):
     def accept_update(self, held: Assignment, *, now: float) -> Round:
@@ -93,9 +99,11 @@ class UpdateChanges(UpdateQuestions, Historian):
         )
         return round_of_row(self._the(_COUNT_UPDATE, of_round=held.round_id))
 
-    def release_updates(self, *, closed_by: float) -> list[str]:
-        """Gives up the bytes of rounds closed by then; returns those nothing else refers to."""
-        spent = _SPENT_UPDATES.where(rounds.c.closed_at <= closed_by).subquery()
+    def release_updates(self, names: list[str], *, closed_by: float) -> list[str]:
+        """Gives up these bytes of rounds closed by then; returns those nothing else refers to."""
+        spent = _SPENT_UPDATES.where(
+            updates.c.sha256.in_(names), rounds.c.closed_at <= closed_by
+        ).subquery()
         mine = select(spent.c.assignment_id)
         others = exists(
             select(updates.c.assignment_id).where(

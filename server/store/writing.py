@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .assignments import AssignmentChanges
+from .blobs import BlobChanges
 from .checkpoints import CheckpointChanges
 from .deposits import DepositChanges
 from .devices import DeviceChanges
@@ -17,6 +18,7 @@ class Writing(
     DeviceChanges,
     SightingChanges,
     DepositChanges,
+    BlobChanges,
     TaskChanges,
     CheckpointChanges,
     RoundChanges,

@@ -69,3 +69,43 @@ def test_bodies_of_both_directions_are_counted_also_when_refused() -> None:
         session(refusal).exchange("POST", "/", body=message, traffic=traffic)
     assert traffic.up == len(message.to_json())
     assert traffic.down == len(refusal.content)
+
+
+def remembering(answers: list[httpx.Response], seen: list[httpx.Request]) -> Session:
+    def handle(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return answers[len(seen) - 1]
+
+    return Session("http://server.invalid", transport=httpx.MockTransport(handle))
+
+
+def test_a_redirected_download_takes_no_token_along() -> None:
+    seen: list[httpx.Request] = []
+    elsewhere = httpx.Response(307, headers={"Location": "http://store.invalid/x?signature=1"})
+    to = remembering([elsewhere, httpx.Response(200, content=b"bytes")], seen)
+    answer = to.exchange("GET", "/v1/blobs/x", token="secret", headers={"Range": "bytes=1-"})
+    assert answer.content == b"bytes"
+    assert seen[0].headers["Authorization"] == "Bearer secret"
+    assert str(seen[1].url) == "http://store.invalid/x?signature=1"
+    assert "Authorization" not in seen[1].headers
+    assert seen[1].headers["Range"] == "bytes=1-"
+
+
+@pytest.mark.parametrize("url", ["http://store.invalid/x", "//store.invalid/x"])
+def test_an_absolute_address_gets_no_token(url: str) -> None:
+    seen: list[httpx.Request] = []
+    remembering([httpx.Response(200)], seen).exchange("PUT", url, token="secret", body=b"x")
+    assert "Authorization" not in seen[0].headers
+
+
+def test_only_downloads_are_redirected() -> None:
+    seen: list[httpx.Request] = []
+    elsewhere = httpx.Response(307, headers={"Location": "http://store.invalid/x"})
+    with pytest.raises(ProtocolError):
+        remembering([elsewhere], seen).exchange("PUT", "/x", token="secret", body=b"x")
+
+
+@pytest.mark.parametrize("status", [408, 429])
+def test_a_store_that_asks_to_wait_is_unavailable(status: int) -> None:
+    with pytest.raises(Unavailable):
+        session(httpx.Response(status, text="<Error/>")).exchange("PUT", "http://store/x")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import random
 import signal
 import socket
@@ -171,6 +172,25 @@ class Phone:
         return self.deliver(delta, **changes)
 
 
+class Routes(httpx.BaseTransport):
+    """Leads to the server in this process, and to every other host over the network."""
+
+    def __init__(self, server: httpx.BaseTransport) -> None:
+        self._server = server
+        self._network: httpx.HTTPTransport | None = None
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.host == httpx.URL(URL).host:
+            return self._server.handle_request(request)
+        if self._network is None:
+            self._network = httpx.HTTPTransport()
+        return self._network.handle_request(request)
+
+    def close(self) -> None:
+        if self._network is not None:
+            self._network.close()
+
+
 @dataclass
 class Rehearsal:
     """A server over WSGI on a virtual clock, with as many phones as wanted."""
@@ -194,7 +214,7 @@ class Rehearsal:
         self.start()
 
     def start(self) -> None:
-        changes = {"keep_updates_s": 0.0, **self.changes}
+        changes = {"keep_updates_s": 0.0, "min_free_bytes": 0, **self.changes}
         config = Config(data_dir=self.data, coordinator="inline", **changes)
         self.app = create_app(
             config, clock=self.clock, entropy=self.entropy, verifier=self.verifier
@@ -204,9 +224,22 @@ class Rehearsal:
         self.admin = AdminClient(self.session(), token=self.server.admin_token)
 
     def session(self) -> Session:
-        session = Session(URL, transport=httpx.WSGITransport(app=self.app))
+        session = Session(URL, transport=self.transport())
         self.sessions.append(session)
         return session
+
+    def transport(self) -> httpx.BaseTransport:
+        """How a phone reaches this server, and the object store beside it."""
+        return Routes(httpx.WSGITransport(app=self.app))
+
+    def leave(self, name: str, body: bytes, *, age_s: float) -> None:
+        """Leaves a file among the blobs, as a process that was killed then would have."""
+        (self.data / "blobs" / name).write_bytes(body)
+        self.age(name, age_s)
+
+    def age(self, name: str, age_s: float) -> None:
+        then = time.time() - age_s - 1.0  # the clock of a file system ticks coarsely
+        os.utime(self.data / "blobs" / name, (then, then))
 
     def stop(self) -> None:
         self.http.close()
@@ -306,10 +339,75 @@ def rehearse(tmp_path: Path) -> Iterator[Callable[..., Rehearsal]]:
         rehearsal.stop()
 
 
+def skip_or_fail(reason: str) -> None:
+    """Skips a test whose surroundings this machine lacks; a failure where all must be there."""
+    if os.environ.get("POCKETFED_REQUIRE_ALL") == "1":
+        pytest.fail(f"POCKETFED_REQUIRE_ALL is set, but {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture
+def unless_present() -> Callable[[str], None]:
+    return skip_or_fail
+
+
 @pytest.fixture(scope="session")
-def rehearsal_in() -> Callable[[Path], Rehearsal]:
+def s3_url() -> Iterator[str]:
+    """A store that speaks S3, on a port of its own."""
+    try:
+        from moto.server import ThreadedMotoServer
+    except ImportError:
+        skip_or_fail("moto[server] is not installed")
+        raise
+    store = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    store.start()
+    host, port = store.get_host_and_port()
+    yield f"http://{host}:{port}"
+    store.stop()
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """An empty bucket, and a look into it."""
+
+    client: Any
+    name: str
+    url: str
+
+    @property
+    def location(self) -> str:
+        return f"s3://{self.name}/fleet"
+
+    def names(self, kind: str) -> set[str]:
+        listed = self.client.list_objects_v2(Bucket=self.name, Prefix=f"fleet/{kind}/")
+        return {one["Key"].rpartition("/")[2] for one in listed.get("Contents", [])}
+
+    def put(self, kind: str, name: str, body: bytes) -> None:
+        self.client.put_object(Bucket=self.name, Key=f"fleet/{kind}/{name}", Body=body)
+
+
+@pytest.fixture
+def bucket(s3_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    from pocketfed.server.blobs import s3
+
+    for name, value in {
+        "AWS_ENDPOINT_URL_S3": s3_url,
+        "AWS_ACCESS_KEY_ID": "tester",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    name = "b" + wire.sha256(str(tmp_path).encode())[:20]
+    client = s3.S3Place(name, "fleet").client
+    client.create_bucket(Bucket=name)
+    return Bucket(client, name, s3_url)
+
+
+@pytest.fixture(scope="session")
+def rehearsal_in() -> Callable[..., Rehearsal]:
     """Starts a server in a folder; the caller stops it."""
-    return Rehearsal
+    return lambda folder, **changes: Rehearsal(folder, changes=changes)
 
 
 @pytest.fixture
@@ -406,6 +504,12 @@ class Live:
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         return read_table(self.data, table)
+
+    def age_blobs(self, age_s: float) -> None:
+        """Makes all that lies there old, so that a sweep looks at it."""
+        then = time.time() - age_s
+        for path in (self.data / "blobs").iterdir():
+            os.utime(path, (then, then))
 
     def blobs(self) -> set[str]:
         return {path.name for path in (self.data / "blobs").iterdir()}

@@ -21,7 +21,7 @@ KEEP_S = 500.0
 @pytest.fixture(scope="module")
 def original(rehearsal_in, tmp_path_factory):
     """What a server leaves after two tasks: rounds committed, abandoned and under way."""
-    server = rehearsal_in(tmp_path_factory.mktemp("left"), changes={"keep_updates_s": KEEP_S})
+    server = rehearsal_in(tmp_path_factory.mktemp("left"), keep_updates_s=KEEP_S)
     momentum = folding.Sgd(momentum=0.5)
     server.create_task(goal=2, server_optimizer=momentum, aggregator=folding.Median())
     server.create_task("other", population="others", goal=1, max_update_norm=3.0, rounds=2)

@@ -24,12 +24,20 @@ def test_a_flag_beats_the_environment_which_beats_the_default() -> None:
         ("tick_s", "0"),
         ("coordinator", "cron"),
         ("max_blob_bytes", "-1"),
+        ("min_free_bytes", "-1"),
+        ("sweep_s", "0"),
+        ("presign", "True"),
         ("admin_token", "schlüssel"),
     ],
 )
 def test_a_bad_value_names_setting_and_value(setting, value) -> None:
     with pytest.raises(ConfigError, match=f"^{setting}=.*{value}.*: expected"):
         load(flags={setting: value}, environment={})
+
+
+@pytest.mark.parametrize(("text", "value"), [("on", True), ("off", False)])
+def test_a_switch_is_on_or_off(text, value) -> None:
+    assert load(flags={"presign": text}, environment={}).presign is value
 
 
 def test_the_table_and_the_record_of_settings_agree() -> None:

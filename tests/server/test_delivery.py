@@ -341,7 +341,7 @@ def test_a_full_disk_is_unavailable_and_nothing_is_acknowledged(server, phone, m
         raise OSError(28, "No space left on device")
 
     before = server.everything()
-    monkeypatch.setattr("pocketfed.server.blobs.os.fsync", fail)
+    monkeypatch.setattr("pocketfed.server.blobs.arrivals.os.fsync", fail)
     answer = server.put_update(phone, body)
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert answer.headers["Retry-After"] == "60"

@@ -18,19 +18,19 @@ from pocketfed.protocol.admin import CreateTask
 from pocketfed.protocol.errors import LostBlob
 from pocketfed.protocol.plan import RoundSettings
 from pocketfed.protocol.weights import Weights, WeightSpec
-from pocketfed.server.blobs import Blobs
+from pocketfed.server.blobs import FolderBlobs
 from pocketfed.server.fold import basis_of, fold
 from pocketfed.server.store import Checkpoint, Update
 from pocketfed.server.workers import LocalWorkers, workers_of
 
 folder = Path(sys.argv[1])
 spec = WeightSpec.of({"w": (1000,)})
-blobs = Blobs(folder / "blobs")
+blobs = FolderBlobs(folder / "blobs")
 rng = np.random.default_rng(1)
 
 def put():
     body = wire.encode(Weights(spec, rng.normal(0.0, 0.1, spec.size).astype(np.float32)))
-    blobs.path(wire.sha256(body)).write_bytes(body)
+    (folder / "blobs" / wire.sha256(body)).write_bytes(body)
     return wire.sha256(body)
 
 start = Checkpoint(id=1, task_id=1, version=0, sha256=put(), bytes=0, created_at=0.0)

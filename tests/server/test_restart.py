@@ -5,9 +5,9 @@ import pytest
 from pocketfed.protocol import wire
 from pocketfed.protocol.errors import PocketFedError
 from pocketfed.protocol.folding import Sgd
-from pocketfed.server.blobs import Blobs
-from pocketfed.server.coordinator import ORPHAN_TTL_S
+from pocketfed.server.blobs import FolderBlobs
 from pocketfed.server.store import Writing
+from pocketfed.server.sweeper import ORPHAN_TTL_S
 
 
 class Killed(BaseException):
@@ -47,14 +47,14 @@ def test_deadlines_are_instants_that_a_restart_does_not_move(server) -> None:
 @pytest.mark.parametrize(
     ("where", "what"),
     [
-        (Blobs, "publish"),
+        (FolderBlobs, "publish"),
         (Writing, "accept_update"),
         (Writing, "claim_round"),
         (Writing, "add_checkpoint"),
         (Writing, "add_contributions"),
         (Writing, "add_round"),
         (Writing, "release_updates"),
-        (Blobs, "remove"),
+        (FolderBlobs, "remove"),
     ],
 )
 def test_a_death_at_any_step_of_a_round_changes_no_bit(server, monkeypatch, where, what) -> None:
@@ -82,8 +82,8 @@ def test_a_death_at_any_step_of_a_round_changes_no_bit(server, monkeypatch, wher
 def test_what_a_killed_process_left_is_swept(server) -> None:
     server.create_task()
     kept = server.phone().serve(server.delta(0.5)).sha256
-    (server.data / "blobs" / "incoming-1").write_bytes(b"half a body")
-    (server.data / "blobs" / ("0" * 64)).write_bytes(b"an update without a row")
+    server.leave("incoming-1", b"half a body", age_s=ORPHAN_TTL_S)
+    server.leave("0" * 64, b"an update without a row", age_s=ORPHAN_TTL_S)
     before = server.blobs() - {"incoming-1", "0" * 64}
     server.restart()
     assert server.blobs() == before
@@ -96,6 +96,7 @@ def test_an_operators_bytes_are_kept_for_a_day_before_they_are_used(server) -> N
     server.restart()
     assert sha256 in server.blobs()
     server.clock.wait(1.0)
+    server.age(sha256, ORPHAN_TTL_S)
     server.restart()
     assert sha256 not in server.blobs()
     assert server.rows("deposits") == []
@@ -105,6 +106,8 @@ def test_a_task_keeps_its_bytes_for_ever(server) -> None:
     summary = server.create_task()
     server.clock.wait(10 * ORPHAN_TTL_S)
     before = server.blobs()
+    for name in before:
+        server.age(name, 10 * ORPHAN_TTL_S)
     server.restart()
     assert server.blobs() == before
     assert len(server.admin.download(summary.checkpoint)) == summary.checkpoint.bytes
@@ -115,7 +118,7 @@ def test_a_failed_tick_is_made_up_for_by_the_next(server, monkeypatch) -> None:
     phone = server.phone()
     phone.check_in()
     with monkeypatch.context() as patched:
-        patched.setattr(Blobs, "read", die)
+        patched.setattr(FolderBlobs, "reader", die)
         with pytest.raises((Killed, PocketFedError)):
             phone.deliver(server.delta(0.5))
     server.server.coordinator.tick(server.clock())

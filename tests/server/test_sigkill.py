@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from pocketfed.protocol import wire
 from pocketfed.protocol.weights import Weights, WeightSpec
+from pocketfed.server.sweeper import ORPHAN_TTL_S
 
 SPEC = WeightSpec.of({"kernel": (50, 40)})
 ROUNDS = 3
@@ -46,6 +47,7 @@ def test_killed_mid_round_it_ends_at_the_checkpoint_of_an_undisturbed_run(live, 
     assert [round_.attempt for round_ in live.admin.history("task").rounds] == [1, 1, 1]
     offered = {row["sha256"] for row in live.rows("checkpoints") + live.rows("deposits")}
     live.kill()
+    live.age_blobs(2 * ORPHAN_TTL_S)
     live.start()
     assert live.blobs() == offered
 

@@ -1,0 +1,27 @@
+"""Where bytes live: one contract, a local folder or S3 behind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...protocol.errors import ConfigError
+from .contract import Blobs, Direct, ReadBytes, Reader, Staged
+from .folder import FolderBlobs
+
+__all__ = ["Blobs", "Direct", "FolderBlobs", "ReadBytes", "Reader", "Staged", "open_blobs"]
+
+
+def open_blobs(location: str, *, folder: Path, presigns: bool) -> Blobs:
+    """The store at ``s3://bucket/prefix``, or in ``folder`` when the location is empty.
+
+    ``presigns`` permits devices to talk to S3 by themselves. Raises ConfigError.
+    """
+    if not location:
+        return FolderBlobs(folder / "blobs")
+    try:
+        # Only a server on S3 needs boto3.
+        from .s3 import S3Blobs, S3Place
+    except ImportError as error:
+        reason = "S3 needs boto3; install pocketfed[scaled]"
+        raise ConfigError("blobs", location, reason) from error
+    return S3Blobs(S3Place.parse(location), folder=folder / "incoming", presigns=presigns)
