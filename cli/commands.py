@@ -57,6 +57,15 @@ def _serve(words: list[str], values: Values) -> None:
     serve(config.load(flags=given, environment=os.environ))
 
 
+def _coordinate(words: list[str], values: Values) -> None:
+    from ..server import config
+    from ..server.coordinate import coordinate
+
+    exactly(words)
+    given = {setting.name: values[setting.name].value for setting in config.SETTINGS}
+    coordinate(config.load(flags=given, environment=os.environ))
+
+
 def _task_create(words: list[str], values: Values) -> None:
     (name,) = exactly(words, "NAME")
     artifact = Artifact.read(Path(required(values, "artifact")))
@@ -191,6 +200,13 @@ COMMANDS = {
             models.verify,
         ),
         Command("serve", "", "Runs the aggregation server.", (groups.serve,), _serve),
+        Command(
+            "coordinate",
+            "",
+            "Moves the rounds of a PostgreSQL database on, beside servers with coordinator=none.",
+            (groups.serve,),
+            _coordinate,
+        ),
         Command(
             "task create",
             "NAME --artifact=DIR",

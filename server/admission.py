@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..protocol import wire
-from ..protocol.admin import TaskStatus
 from ..protocol.errors import (
     NotFound,
     UnsupportedVersion,
@@ -69,11 +68,11 @@ class Admission:
         """
         _require_version(message.protocol_version)
         with self.coordinator.turn(), self.store.write() as tx:
-            now = self.clock()
             tasks = tx.tasks_of(population)
             if not tasks:
                 raise NotFound(f"no population {population[:64]!r}; check the app's settings")
-            running = [task for task in tasks if task.status is TaskStatus.RUNNING]
+            running = tx.lock_running_tasks(population)
+            now = self.clock()
             open_rounds = [
                 (task, round_)
                 for task in running

@@ -13,11 +13,11 @@ from flask import Flask, Response
 from . import admin_api, device_api
 from .access import Access
 from .admission import Admission
-from .blobs import Blobs
 from .config import Config
 from .coordinator import Coordinator
 from .delivery import Delivery
 from .folder import DataFolder
+from .ground import stand_on
 from .http import MAX_JSON_BYTES, answer_errors
 from .store import Store
 from .tasks import Tasks
@@ -45,20 +45,14 @@ def create_app(
     clock: Callable[[], float] = time.time,
     entropy: Callable[[int], bytes] = secrets.token_bytes,
 ) -> Flask:
-    """Assembles a server on ``config.data_dir`` and goes on where the last one there stopped.
+    """Assembles a server on its data and goes on where the last one there stopped.
 
     All time comes from ``clock``, all ids and tokens from ``entropy``. Raises ConfigError when the
-    folder cannot be used or another server runs on it.
+    folder cannot be used or another server runs on it, Unavailable when the database fails.
     """
     with ExitStack() as resources:
-        folder = DataFolder.claim(config.data_dir)
-        resources.callback(folder.release)
-        store = Store.open(folder.path / "pocketfed.sqlite3", connections=config.threads + 1)
-        resources.callback(store.close)
-        blobs = Blobs(folder.path / "blobs")
-        is_inline = config.coordinator == "inline"
-        coordinator = Coordinator(store, blobs, clock=clock, is_inline=is_inline)
-        coordinator.sweep(clock())
+        ground = stand_on(config, clock=clock, entropy=entropy, resources=resources)
+        folder, store, blobs, coordinator = ground
         admin_token = config.admin_token or folder.admin_token(entropy)
         access = Access(store, blobs, admin_token=admin_token)
         admission = Admission(store=store, coordinator=coordinator, clock=clock, entropy=entropy)

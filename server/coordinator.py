@@ -23,23 +23,35 @@ from .blobs import Blobs
 from .optimizers import sgd
 from .rounds import AbandonReason, Assignment, Round
 from .store import Checkpoint, Reading, Store, Task, Update, Writing
+from .tenure import Tenure
 
 ORPHAN_TTL_S = 24 * 3600.0
+ALONE = "alone"
 
 
 class Coordinator:
     """Moves the rounds of one store; ``wake`` asks the thread that ticks to do it now.
 
-    An inline coordinator has no thread: every request takes a ``turn``, which ticks.
+    An inline coordinator has no thread: every request takes a ``turn``, which ticks. Coordinators of
+    several processes have each an ``owner``'s name of its own, under which a round is theirs for
+    ``lease_s`` at a time; what an owner held before, it takes up again at once.
     """
 
     def __init__(
-        self, store: Store, blobs: Blobs, *, clock: Callable[[], float], is_inline: bool
+        self,
+        store: Store,
+        blobs: Blobs,
+        *,
+        clock: Callable[[], float],
+        is_inline: bool,
+        owner: str = ALONE,
+        lease_s: float = 15.0,
     ) -> None:
         self._store = store
         self._blobs = blobs
         self._clock = clock
         self._is_inline = is_inline
+        self._tenure = Tenure(store, clock=clock, owner=owner, lease_s=lease_s)
         self._ticking = threading.Lock()
         self._due_at = -math.inf
         self.wake = threading.Event()
@@ -54,8 +66,9 @@ class Coordinator:
     def tick(self, now: float) -> None:
         """Does all that is due: expiries, ends of phases, sums, and what they leave behind."""
         with self._ticking:
-            for waiting in self._pass_deadlines(now):
-                self._aggregate(waiting.id, now)
+            self._pass_deadlines(now)
+            for waiting in self._waiting():
+                self._aggregate(waiting, now)
             self._release_updates()
             with self._store.write() as tx:
                 self._due_at = _next_due(tx)
@@ -67,6 +80,8 @@ class Coordinator:
     def sweep(self, now: float) -> None:
         """Removes what a killed process left behind; only at start-up, before any request."""
         with self._store.write() as tx:
+            tx.operate()
+            tx.remove_blobs()
             tx.forget_deposits(before=now - ORPHAN_TTL_S)
             self._blobs.sweep(tx.needed_blobs())
 
@@ -100,23 +115,53 @@ class Coordinator:
         if self._is_inline and self._clock() >= self._due_at:
             self.tick(self._clock())
 
-    def _pass_deadlines(self, now: float) -> list[Round]:
-        """Returns the rounds that wait for their sum."""
-        with self._store.write() as tx:
-            for held in tx.overdue(now):
-                self.move(tx, held, rounds.on_expiry(held), now=now)
-            settled = [self.settle(tx, round_, now) for round_ in tx.rounds_under_way()]
-            return [round_ for round_ in settled if round_.phase is RoundPhase.AGGREGATING]
+    def _pass_deadlines(self, now: float) -> None:
+        """Moves what is due; each task has a transaction of its own."""
+        with self._store.read() as view:
+            late = {held.round_id for held in view.overdue(now)}
+            due = {
+                round_.task_id
+                for round_ in view.rounds_under_way()
+                if round_.id in late or rounds.on_clock(round_, now) != round_
+            }
+        for task_id in sorted(due):
+            with self._store.write() as tx:
+                tx.lock_task(task_id)
+                under_way = [one for one in tx.rounds_under_way() if one.task_id == task_id]
+                self._expire(tx, {one.id for one in under_way}, now)
+                for round_ in under_way:
+                    self.settle(tx, tx.round(round_.id), now)
 
-    def _aggregate(self, round_id: int, now: float) -> None:
+    def _expire(self, tx: Writing, round_ids: set[int], now: float) -> None:
+        for held in tx.overdue(now):
+            if held.round_id in round_ids:
+                self.move(tx, held, rounds.on_expiry(held), now=now)
+
+    def _waiting(self) -> list[Round]:
+        """The rounds that wait for their sum."""
+        with self._store.read() as view:
+            under_way = view.rounds_under_way()
+        return [one for one in under_way if one.phase is RoundPhase.AGGREGATING]
+
+    def _claim(self, waiting: Round) -> Round | None:
+        """The round under a new epoch, or None while it is another coordinator's."""
         with self._store.write() as tx:
-            claimed = tx.claim_round(round_id)
+            tx.lock_task(waiting.task_id)
+            is_mine = self._tenure.begin(tx, waiting.id)
+            return tx.claim_round(waiting.id) if is_mine else None
+
+    def _aggregate(self, waiting: Round, now: float) -> None:
+        claimed = self._claim(waiting)
         if claimed is None:
             return
+        with self._tenure.kept(claimed.id):
+            self._fold(claimed, now)
+
+    def _fold(self, claimed: Round, now: float) -> None:
         with self._store.read() as view:
             task = view.task(claimed.task_id)
             base = view.newest_checkpoint(task.id)
-            folded = view.updates(round_id)
+            folded = view.updates(claimed.id)
         vector = self._next_vector(task, base, folded)
         if vector is None:
             self._abandon(claimed, AbandonReason.LOST_UPDATE, now)
@@ -153,7 +198,8 @@ class Coordinator:
         body = wire.encode(Weights(WeightSpec(task.message.spec), vector))
         reader = io.BytesIO(body).read
         with self._blobs.stage(reader, length=len(body)) as staged, self._store.write() as tx:
-            if tx.round(claimed.id) != claimed:
+            tx.keep_blobs()
+            if not self._is_still_mine(tx, claimed):
                 return
             self._blobs.publish(staged)
             version = claimed.base_version + 1
@@ -164,6 +210,7 @@ class Coordinator:
             for held in tx.uploaded(claimed.id):
                 tx.move_assignment(held, rounds.on_fold(held), now=now)
             tx.move_round(claimed, rounds.on_commit(claimed, now=now), now=now)
+            tx.drop_lease(claimed.id)
             self._go_on(tx, claimed, task, now)
 
     def _go_on(self, tx: Writing, committed: Round, task: Task, now: float) -> None:
@@ -183,11 +230,17 @@ class Coordinator:
 
     def _abandon(self, claimed: Round, reason: AbandonReason, now: float) -> None:
         with self._store.write() as tx:
-            if tx.round(claimed.id) != claimed:
+            if not self._is_still_mine(tx, claimed):
                 return
             moved = rounds.on_abandon(claimed, reason, now=now)
             tx.move_round(claimed, moved, now=now)
+            tx.drop_lease(claimed.id)
             self._attempt_again(tx, moved, now)
+
+    def _is_still_mine(self, tx: Writing, claimed: Round) -> bool:
+        """Whether nobody has taken a later epoch; from here on nobody can."""
+        tx.lock_task(claimed.task_id)
+        return tx.round(claimed.id) == claimed
 
     def _attempt_again(self, tx: Writing, abandoned: Round, now: float) -> None:
         again = rounds.opening(
@@ -201,13 +254,16 @@ class Coordinator:
         tx.add_round(again)
 
     def _release_updates(self) -> None:
-        """Removes the updates of closed rounds; under the writer's lock, so none arrives."""
+        """Removes the updates of closed rounds, some in each transaction; none arrives meanwhile."""
+        while self._has_spent_updates():
+            with self._store.write() as tx:
+                tx.remove_blobs()
+                for sha256 in tx.release_updates():
+                    self._blobs.remove(sha256)
+
+    def _has_spent_updates(self) -> bool:
         with self._store.read() as view:
-            if not view.has_spent_updates():
-                return
-        with self._store.write() as tx:
-            for sha256 in tx.release_updates():
-                self._blobs.remove(sha256)
+            return view.has_spent_updates()
 
 
 def _next_due(view: Reading) -> float:

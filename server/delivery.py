@@ -79,6 +79,7 @@ class Delivery:
         """Takes an outcome: a completed one is told where to send the delta."""
         with self.coordinator.turn():
             with self.store.write() as tx:
+                tx.lock_task_of(assignment_id)
                 now = self.clock()
                 held = _held(tx, device_id, assignment_id)
                 _require_plausible(report, held)
@@ -116,6 +117,7 @@ class Delivery:
     def abort(self, device_id: str, assignment_id: str) -> None:
         """Gives the place back, if this device holds it."""
         with self.coordinator.turn(), self.store.write() as tx:
+            tx.lock_task_of(assignment_id)
             held = tx.assignment(assignment_id)
             if held is not None and held.device_id == device_id:
                 self.coordinator.move(tx, held, rounds.on_abort(held), now=self.clock())
@@ -131,6 +133,7 @@ class Delivery:
     ) -> tuple[WeightSpec, str]:
         """The spec and digest of the body that may follow; a late device is noted as late."""
         with self.store.write() as tx:
+            tx.lock_task_of(assignment_id)
             now = self.clock()
             held = _held(tx, device_id, assignment_id)
             _require_head(head, held)
@@ -143,6 +146,8 @@ class Delivery:
 
     def _accept(self, device_id: str, assignment_id: str, staged: Staged) -> tuple[Receipt, bool]:
         with self.store.write() as tx:
+            tx.keep_blobs()
+            tx.lock_task_of(assignment_id)
             now = self.clock()
             held = _held(tx, device_id, assignment_id)
             before, after = held.assignment, self._on_upload(tx, held, staged.sha256, now)

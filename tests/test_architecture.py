@@ -21,10 +21,18 @@ ARROWS = {
 CONFINED = {
     "tensorflow": ["model_export"],
     "keras": ["model_export"],
-    "flask": ["server/app.py", "server/device_api.py", "server/admin_api.py", "server/http.py"],
+    "flask": [
+        "server/app.py",
+        "server/device_api.py",
+        "server/admin_api.py",
+        "server/http.py",
+        "server/wsgi.py",
+    ],
     "sqlalchemy": ["server/store", "server/tables.py", "server/migrations"],
     "alembic": ["server/store", "server/migrations"],
     "waitress": ["server/serve.py"],
+    "gunicorn": ["server/workers.py"],
+    "psycopg": ["server/store"],
     "ai_edge_litert": ["runtime", "model_export/lint.py", "model_export/compact"],
     "httpx": ["client", "device_sim", "cli"],
 }

@@ -5,6 +5,7 @@ One file per subject holds what can be asked of it and what can be changed; ``Re
 """
 
 from .checkpoints import Checkpoint
+from .dialects import file_url
 from .engine import Store
 from .reading import Reading
 from .tallies import RoundTally
@@ -12,4 +13,4 @@ from .tasks import Task
 from .updates import Update
 from .writing import Writing
 
-__all__ = ["Checkpoint", "Reading", "RoundTally", "Store", "Task", "Update", "Writing"]
+__all__ = ["Checkpoint", "Reading", "RoundTally", "Store", "Task", "Update", "Writing", "file_url"]

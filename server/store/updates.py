@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, exists, insert, select, update
+from sqlalchemy import bindparam, insert, select, union, update
 
 from .. import rounds as machine
 from ..rounds import Assignment, Round, announced
@@ -12,6 +12,7 @@ from ..tables import checkpoints, deposits, rounds, updates
 from .connected import Connected, Historian
 from .rounds import round_of_row
 
+RELEASED_AT_ONCE = 500
 _SPENT_UPDATES = (
     select(updates.c.assignment_id, updates.c.sha256)
     .join(rounds, updates.c.round_id == rounds.c.id)
@@ -67,19 +68,18 @@ class UpdateChanges(UpdateQuestions, Historian):
         return round_of_row(self._the(_COUNT_UPDATE, of_round=held.round_id))
 
     def release_updates(self) -> list[str]:
-        """Gives up the bytes of closed rounds; returns those that nothing else refers to."""
-        spent = _SPENT_UPDATES.subquery()
-        mine = select(spent.c.assignment_id)
-        others = exists(
-            select(updates.c.assignment_id).where(
-                updates.c.sha256 == spent.c.sha256,
-                updates.c.is_stored,
-                updates.c.assignment_id.not_in(mine),
-            )
+        """Gives up the bytes of some updates of closed rounds; returns those nothing refers to."""
+        spent = _SPENT_UPDATES.with_only_columns(updates.c.assignment_id).limit(RELEASED_AT_ONCE)
+        released = self._connection.scalars(
+            update(updates)
+            .where(updates.c.assignment_id.in_(spent.scalar_subquery()))
+            .values(is_stored=False)
+            .returning(updates.c.sha256)
         )
-        deposited = exists(select(deposits.c.sha256).where(deposits.c.sha256 == spent.c.sha256))
-        served = exists(select(checkpoints.c.id).where(checkpoints.c.sha256 == spent.c.sha256))
-        query = select(spent.c.sha256).distinct().where(~others, ~deposited, ~served)
-        free = list(self._connection.scalars(query))
-        self._run(update(updates).where(updates.c.assignment_id.in_(mine)).values(is_stored=False))
-        return free
+        names = set(released)
+        kept = union(
+            select(deposits.c.sha256).where(deposits.c.sha256.in_(names)),
+            select(checkpoints.c.sha256).where(checkpoints.c.sha256.in_(names)),
+            select(updates.c.sha256).where(updates.c.is_stored, updates.c.sha256.in_(names)),
+        )
+        return sorted(names - set(self._connection.scalars(kept)))

@@ -6,6 +6,8 @@ from .assignments import AssignmentChanges
 from .checkpoints import CheckpointChanges
 from .deposits import DepositChanges
 from .devices import DeviceChanges
+from .leases import LeaseChanges
+from .locks import Locking
 from .reading import Reading
 from .rounds import RoundChanges
 from .tasks import TaskChanges
@@ -20,6 +22,8 @@ class Writing(
     RoundChanges,
     AssignmentChanges,
     UpdateChanges,
+    LeaseChanges,
+    Locking,
     Reading,
 ):
     """The questions and the changes, within one transaction."""

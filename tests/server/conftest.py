@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -108,13 +109,27 @@ def make_artifact(folder: Path, checkpoint: Weights) -> Artifact:
     return Artifact.read(folder)
 
 
-def read_table(data: Path, table: str) -> list[dict[str, Any]]:
+def read_table(data: Path, table: str, database: str = "") -> list[dict[str, Any]]:
+    if database:
+        return load("postgresql").rows(database, table)
     connection = sqlite3.connect(data / "pocketfed.sqlite3")
     connection.row_factory = sqlite3.Row
     try:
         return [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]
     finally:
         connection.close()
+
+
+@cache
+def load(name: str) -> ModuleType:
+    """Another file of this folder, as a module."""
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @dataclass
@@ -177,6 +192,7 @@ class Rehearsal:
     clock: Clock = field(default_factory=Clock)
     changes: dict[str, Any] = field(default_factory=dict)
     seed: int = 1
+    database: str = ""
 
     spec = SPEC
     check_in = CHECK_IN
@@ -191,7 +207,14 @@ class Rehearsal:
         self.start()
 
     def start(self) -> None:
-        config = Config(data_dir=self.data, coordinator="inline", **self.changes)
+        config = Config(
+            **{
+                "data_dir": self.data,
+                "coordinator": "inline",
+                "database": self.database,
+                **self.changes,
+            }
+        )
         self.app = create_app(config, clock=self.clock, entropy=self.entropy)
         self.server = self.app.extensions["pocketfed"]
         self.http = httpx.Client(base_url=URL, transport=httpx.WSGITransport(app=self.app))
@@ -245,7 +268,7 @@ class Rehearsal:
         return wire.decode(self.admin.download(checkpoint), spec).vector
 
     def rows(self, table: str) -> list[dict[str, Any]]:
-        return read_table(self.data, table)
+        return read_table(self.data, table, self.database)
 
     def blobs(self) -> set[str]:
         return {path.name for path in (self.data / "blobs").iterdir()}
@@ -256,7 +279,11 @@ class Rehearsal:
 
     def everything(self) -> dict[str, Any]:
         """All that the server keeps."""
-        tables = [row["name"] for row in self.rows("sqlite_master") if row["type"] == "table"]
+        if self.database:
+            tables = load("postgresql").tables(self.database)
+        else:
+            made = self.rows("sqlite_master")
+            tables = [row["name"] for row in made if row["type"] == "table"]
         return {**{table: self.rows(table) for table in tables}, "blobs": self.blobs()}
 
     def request(self, method: str, path: str, *, phone: Phone | None = None, **more: Any) -> Any:
@@ -284,15 +311,38 @@ class Rehearsal:
         return self.http.send(request)
 
 
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Any]:
+    """A running PostgreSQL; see postgresql.py."""
+    with load("postgresql").cluster() as made:
+        yield made
+
+
 @pytest.fixture
-def rehearse(tmp_path: Path) -> Iterator[Callable[..., Rehearsal]]:
+def postgresql(cluster: Any) -> Iterator[str]:
+    """The URL of a fresh PostgreSQL database with all tables."""
+    url = cluster.create()
+    yield url
+    cluster.drop(url)
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest) -> str:
+    """The database of the test's servers; conformance suites are parametrized with both kinds."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return ""
+    return str(request.getfixturevalue("postgresql"))
+
+
+@pytest.fixture
+def rehearse(tmp_path: Path, database: str) -> Iterator[Callable[..., Rehearsal]]:
     """Starts servers with changed settings, and stops them at the end."""
     started: list[Rehearsal] = []
 
     def start(**changes: Any) -> Rehearsal:
         folder = tmp_path / str(len(started))
         folder.mkdir()
-        started.append(Rehearsal(folder, changes=changes))
+        started.append(Rehearsal(folder, changes=changes, database=database))
         return started[-1]
 
     yield start
