@@ -52,8 +52,8 @@ SETTINGS = (
         "coordinator",
         str,
         "thread",
-        "who moves rounds on: a `thread` of this process, each request (`inline`, for one process), "
-        "or `none`: `pocketfed coordinate` does",
+        "who moves rounds on: a `thread` of this process, each request (`inline`, for one "
+        "process), or `none`: `pocketfed coordinate` does",
     ),
     Setting(
         "lease_s",

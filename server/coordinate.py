@@ -1,4 +1,4 @@
-"""A coordinator of its own: a process without HTTP that moves the rounds of a shared database on."""
+"""A coordinator of its own: a process without HTTP that moves a shared database's rounds on."""
 
 from __future__ import annotations
 

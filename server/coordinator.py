@@ -32,9 +32,9 @@ ALONE = "alone"
 class Coordinator:
     """Moves the rounds of one store; ``wake`` asks the thread that ticks to do it now.
 
-    An inline coordinator has no thread: every request takes a ``turn``, which ticks. Coordinators of
-    several processes have each an ``owner``'s name of its own, under which a round is theirs for
-    ``lease_s`` at a time; what an owner held before, it takes up again at once.
+    An inline coordinator has no thread: every request takes a ``turn``, which ticks. Where several
+    processes have coordinators, each is an ``owner`` with a name of its own and holds the round it
+    folds for ``lease_s`` at a time; what an owner held before, it takes up again at once.
     """
 
     def __init__(
@@ -254,7 +254,7 @@ class Coordinator:
         tx.add_round(again)
 
     def _release_updates(self) -> None:
-        """Removes the updates of closed rounds, some in each transaction; none arrives meanwhile."""
+        """Removes the updates of closed rounds, some in each transaction; none arrives in it."""
         while self._has_spent_updates():
             with self._store.write() as tx:
                 tx.remove_blobs()

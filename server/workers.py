@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-import socket
 import sys
 import time
 from collections.abc import Callable
@@ -33,7 +33,8 @@ def serve_workers(config: Config) -> None:
     folder = DataFolder.claim(config.data_dir, is_shared=True)
     try:
         with listening(config) as listener:
-            _Workers(config, folder, listener).run()
+            url, descriptor = url_of(listener), os.dup(listener.fileno())
+        _Workers(config, folder, url=url, descriptor=descriptor).run()
     finally:
         folder.withdraw()
         folder.release()
@@ -42,15 +43,16 @@ def serve_workers(config: Config) -> None:
 class _Workers(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's view of a server: its settings, and what a worker loads after the fork."""
 
-    def __init__(self, config: Config, folder: DataFolder, listener: socket.socket) -> None:
+    def __init__(self, config: Config, folder: DataFolder, *, url: str, descriptor: int) -> None:
         self._config = config
         self._folder = folder
-        self._listener = listener
+        self._url = url
+        self._descriptor = descriptor
         super().__init__()
 
     def load_config(self) -> None:
         settings = {
-            "bind": f"fd://{self._listener.fileno()}",
+            "bind": f"fd://{self._descriptor}",
             "workers": self._config.workers,
             "worker_class": "gevent",
             "worker_connections": self._config.connections,
@@ -74,9 +76,8 @@ class _Workers(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             raise SystemExit(BOOT_FAILED) from error
 
     def _announce(self, arbiter: object) -> None:
-        url = url_of(self._listener)
-        self._folder.announce(url)
-        sys.stdout.write(f"pocketfed server at {url} with {self._config.workers} workers\n")
+        self._folder.announce(self._url)
+        sys.stdout.write(f"pocketfed server at {self._url} with {self._config.workers} workers\n")
         sys.stdout.flush()
 
 

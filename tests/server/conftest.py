@@ -376,24 +376,30 @@ def reference() -> ModuleType:
 class Live:
     """The real server in a process of its own; it may be killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, database: str = "", flags: tuple[str, ...] = ()) -> None:
         self.data = folder / "data"
         self.folder = folder
+        self.database = database
+        self.flags = [f"--data_dir={self.data}", f"--database={database}", *flags]
         self.sessions: list[Session] = []
         self.start()
 
     def start(self) -> None:
         command = [sys.executable, "-m", "pocketfed.cli", "serve", "--port=0", "--tick_s=60"]
-        self.process = subprocess.Popen(
-            [*command, f"--data_dir={self.data}"], stdout=subprocess.PIPE, text=True
-        )
+        self.process = subprocess.Popen([*command, *self.flags], stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.line = self.process.stdout.readline()
         address = json.loads((self.data / "server.json").read_text())
         assert address["pid"] == self.process.pid
         self.url = address["url"]
+        self._await_readiness()
         token = (self.data / "admin.token").read_text().strip()
         self.admin = AdminClient(self.session(), token=token)
+
+    def _await_readiness(self) -> None:
+        """Workers start after the address is known."""
+        with httpx.Client(base_url=self.url, timeout=20.0) as http:
+            assert http.get("/readyz").status_code == 200
 
     def session(self) -> Session:
         self.sessions.append(Session(self.url, timeout_s=20.0))
@@ -402,13 +408,17 @@ class Live:
     def end(self, number: int) -> int:
         """Ends the process with a signal, SIGKILL included, and returns how it ended."""
         self.process.send_signal(number)
-        code = self.process.wait(20.0)
+        self.hang_up()
+        code = self.process.wait(30.0)
         assert self.process.stdout is not None
         self.process.stdout.close()
+        return code
+
+    def hang_up(self) -> None:
+        """Closes the connections of all phones: each of them keeps its worker waiting."""
         for session in self.sessions:
             session.close()
         self.sessions.clear()
-        return code
 
     def kill(self) -> None:
         assert self.end(signal.SIGKILL) == -signal.SIGKILL
@@ -419,6 +429,10 @@ class Live:
         if device is None:
             client.enrol(Enrolment(client_version="1"))
         return Phone(client)
+
+    def connect(self) -> Any:
+        """A connection of the test's own to the server's PostgreSQL."""
+        return load("postgresql").connect(self.database)
 
     def half_upload(self, phone: Phone, body: bytes) -> socket.socket:
         """Opens a connection and sends the head and half of a body."""
@@ -450,7 +464,7 @@ class Live:
         raise TimeoutError(f"no version {version}")
 
     def rows(self, table: str) -> list[dict[str, Any]]:
-        return read_table(self.data, table)
+        return read_table(self.data, table, self.database)
 
     def blobs(self) -> set[str]:
         return {path.name for path in (self.data / "blobs").iterdir()}
@@ -459,6 +473,52 @@ class Live:
 @pytest.fixture
 def live(tmp_path: Path) -> Iterator[Live]:
     server = Live(tmp_path)
+    yield server
+    if server.process.poll() is None:
+        server.end(signal.SIGTERM)
+
+
+class Coordinating:
+    """A coordinator in a process of its own; it may be killed."""
+
+    def __init__(self, data: Path, database: str, *, program: str = "", flags: Any = ()) -> None:
+        self.folding = data.parent / "folding"
+        code = ["-c", program] if program else ["-m", "pocketfed.cli"]
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, *code, "coordinate", "--tick_s=0.05"),
+                *(f"--data_dir={data}", f"--database={database}", *flags),
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def end(self, number: int) -> int:
+        self.process.send_signal(number)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return self.process.wait(20.0)
+
+
+@pytest.fixture
+def coordinate() -> Iterator[Callable[..., Coordinating]]:
+    """Starts coordinators, and stops them at the end."""
+    started: list[Coordinating] = []
+
+    def start(*arguments: Any, **named: Any) -> Coordinating:
+        started.append(Coordinating(*arguments, **named))
+        return started[-1]
+
+    yield start
+    for coordinator in started:
+        if coordinator.process.poll() is None:
+            coordinator.end(signal.SIGTERM)
+
+
+@pytest.fixture
+def workers(tmp_path: Path, postgresql: str) -> Iterator[Live]:
+    """The server as two gunicorn processes on PostgreSQL."""
+    server = Live(tmp_path, database=postgresql, flags=("--workers=2", "--coordinator=none"))
     yield server
     if server.process.poll() is None:
         server.end(signal.SIGTERM)

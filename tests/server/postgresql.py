@@ -70,13 +70,9 @@ class Cluster:
     def revisions(self, url: str) -> list[str]:
         return [row["version_num"] for row in rows(url, "alembic_version")]
 
-    def make_read_only(self, url: str) -> None:
-        """As a stand-in is whose first has failed; for connections that are opened from now on."""
-        self._execute(f"ALTER DATABASE {_name(url)} SET default_transaction_read_only = on")
-
     def _execute(self, statement: str) -> None:
         with connect(self.url("postgres")) as connection:
-            connection.execute(sql.SQL(statement))  # type: ignore[arg-type]
+            connection.execute(sql.SQL(statement))
 
     def _run(self, program: str, *arguments: str) -> None:
         as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
@@ -110,15 +106,17 @@ def cluster() -> Iterator[Cluster]:
         shutil.rmtree(folder)
 
 
-def connect(url: str) -> psycopg.Connection[Any]:
+def connect(url: str) -> Any:
     plain = url.replace("+psycopg", "")
-    return psycopg.connect(plain, autocommit=True, row_factory=dict_row)
+    connection = psycopg.connect(plain, autocommit=True)
+    connection.row_factory = dict_row
+    return connection
 
 
 def rows(url: str, table: str) -> list[dict[str, Any]]:
     """All rows in the order of their first column."""
     with connect(url) as connection:
-        return connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()  # type: ignore[arg-type]
+        return connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
 
 
 def tables(url: str) -> list[str]:
