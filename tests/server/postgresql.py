@@ -15,7 +15,6 @@ from typing import Any
 import psycopg
 import pytest
 from pocketfed.server.store import Store
-from psycopg import sql
 from psycopg.rows import dict_row
 
 TEMPLATE = "upgraded"
@@ -72,7 +71,7 @@ class Cluster:
 
     def _execute(self, statement: str) -> None:
         with connect(self.url("postgres")) as connection:
-            connection.execute(sql.SQL(statement))
+            connection.execute(statement.encode())
 
     def _run(self, program: str, *arguments: str) -> None:
         as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
@@ -106,23 +105,20 @@ def cluster() -> Iterator[Cluster]:
         shutil.rmtree(folder)
 
 
-def connect(url: str) -> Any:
-    plain = url.replace("+psycopg", "")
-    connection = psycopg.connect(plain, autocommit=True)
-    connection.row_factory = dict_row
-    return connection
+def connect(url: str) -> psycopg.Connection[Any]:
+    return psycopg.connect(url.replace("+psycopg", ""), autocommit=True)
 
 
 def rows(url: str, table: str) -> list[dict[str, Any]]:
     """All rows in the order of their first column."""
-    with connect(url) as connection:
-        return connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall()
+    with connect(url) as connection, connection.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(f"SELECT * FROM {table} ORDER BY 1".encode()).fetchall()
 
 
 def tables(url: str) -> list[str]:
     with connect(url) as connection:
         query = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
-        return [row["tablename"] for row in connection.execute(query)]
+        return [name for (name,) in connection.execute(query)]
 
 
 def _name(url: str) -> str:

@@ -1,6 +1,6 @@
 """Several processes on one PostgreSQL: races end in the protocol's answers, failures in 503."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from threading import Barrier
 from typing import Any
 
@@ -9,6 +9,7 @@ from pocketfed.protocol import wire
 from pocketfed.protocol.errors import MalformedPayload, NameTaken, Unavailable
 from pocketfed.protocol.messages import Assignment, Enrolment
 from pocketfed.protocol.plan import Plan
+from pocketfed.server import rounds
 from pocketfed.server.store import Store
 
 
@@ -178,3 +179,62 @@ def test_an_update_that_arrives_while_equal_bytes_are_removed_is_kept(server, ot
     together(commit, lambda: other.put_update(tablet, body))
     server.server.coordinator.tick(server.clock())
     assert wire.sha256(body) in server.blobs()
+
+
+def waits_for(hold, call) -> bool:
+    """Whether a call does not end before the transaction that holds a lock has."""
+    store, lock = hold
+    with ThreadPoolExecutor(1) as pool:
+        with store.write() as tx:
+            lock(tx)
+            waiting = pool.submit(call)
+            is_done = bool(wait([waiting], timeout=0.5).done)
+        waiting.result(20.0)
+    return not is_done
+
+
+@pytest.mark.parametrize("step", ["check_in", "report", "upload", "abort", "stop", "tick"])
+def test_whoever_changes_a_task_waits_for_who_has_it_locked(server, other, step) -> None:
+    server.create_task(goal=4)
+    phone = other.phone()
+    body = server.body(0.5)
+    if step != "check_in":
+        phone.check_in()
+    if step == "upload":
+        phone.announce(body)
+    if step == "tick":
+        server.clock.wait(100.0)
+    calls = {
+        "check_in": phone.check_in,
+        "report": lambda: phone.announce(body),
+        "upload": lambda: other.put_update(phone, body),
+        "abort": lambda: phone.client.abort(phone.place.assignment_id),
+        "stop": lambda: other.admin.stop("task"),
+        "tick": lambda: other.server.coordinator.tick(other.clock()),
+    }
+    hold = (server.server.coordinator._store, lambda tx: tx.lock_task(1))
+    assert waits_for(hold, calls[step])
+
+
+def test_no_bytes_get_a_name_while_others_are_removed(server, other) -> None:
+    server.create_task()
+    phone = other.phone()
+    phone.check_in()
+    body = server.body(0.5)
+    phone.announce(body)
+    store = server.server.coordinator._store
+    assert waits_for((store, lambda tx: tx.remove_blobs()), lambda: other.put_update(phone, body))
+
+
+def test_updates_of_a_closed_round_stay_while_an_upload_is_being_named(server, other) -> None:
+    store = server.server.coordinator._store
+    server.create_task()
+    server.phone().serve(server.delta(0.5))
+    with store.write() as tx:
+        before = tx.round(1)
+        tx.move_round(
+            before, rounds.on_abandon(before, rounds.AbandonReason.STOPPED, now=1.0), now=1.0
+        )
+    release = other.server.coordinator._release_updates
+    assert waits_for((store, lambda tx: tx.keep_blobs()), release)
+    assert wire.sha256(server.body(0.5)) not in server.blobs()
