@@ -13,10 +13,15 @@ import os
 
 from flask import Flask
 
+from ..protocol.errors import ConfigError
 from .app import create_app
 from .config import load
 
 
 def app() -> Flask:
     """Raises ConfigError for a setting that cannot be used, Unavailable without the database."""
-    return create_app(load(flags={}, environment=os.environ))
+    config = load(flags={}, environment=os.environ)
+    if config.coordinator == "thread":
+        reason = "no thread runs here: set none and run `pocketfed coordinate`, or inline if alone"
+        raise ConfigError("coordinator", config.coordinator, reason)
+    return create_app(config)

@@ -7,7 +7,7 @@ from threading import Barrier
 
 import pytest
 from pocketfed.protocol.errors import ConfigError
-from pocketfed.server import SETTINGS, Config, create_app
+from pocketfed.server import SETTINGS, Config, create_app, wsgi
 from pocketfed.server.config import load, table
 from pocketfed.server.coordinate import coordinate
 from pocketfed.server.folder import DataFolder
@@ -64,6 +64,12 @@ def test_a_refused_database_does_not_show_its_password(tmp_path) -> None:
     with pytest.raises(ConfigError) as caught:
         Config(data_dir=tmp_path, database="mysql://user:secret@host/name")
     assert "secret" not in str(caught.value)
+
+
+def test_an_application_for_gunicorn_is_refused_a_thread_that_would_not_run(monkeypatch) -> None:
+    monkeypatch.setenv("POCKETFED_COORDINATOR", "thread")
+    with pytest.raises(ConfigError, match="run `pocketfed coordinate`"):
+        wsgi.app()
 
 
 def test_a_coordinator_of_its_own_is_refused_on_sqlite(tmp_path) -> None:
