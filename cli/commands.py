@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from ..protocol.artifact import Artifact
 from ..protocol.plan import RetryWindow, RoundSettings
 from . import flags as groups
-from . import model_flags, models
+from . import model_flags, models, operating
 from .flags import Group, Values
 from .parsing import exactly, optional_path, required
-from .tables import show_audit, show_device, show_history, show_tasks
+from .tables import show_audit
 
 if TYPE_CHECKING:
     from ..device_sim.report import Summary
@@ -70,52 +70,13 @@ def _audit(words: list[str], values: Values) -> None:
         raise CommandFailed(f"{broken} violations")
 
 
-def _task_create(words: list[str], values: Values) -> None:
-    (name,) = exactly(words, "NAME")
-    artifact = Artifact.read(Path(required(values, "artifact")))
-    task = groups.admin_of(values).create_task(
-        name,
-        artifact=artifact,
-        population=values.population,
-        plan=groups.plan_of(values, default=artifact.manifest.plan),
-        settings=groups.settings_of(values, default=RoundSettings()),
-    )
-    print(f"task {task.name} is {task.status} for the population {task.population}")
+def _coordinate(words: list[str], values: Values) -> None:
+    from ..server import config
+    from ..server.coordinate import coordinate
 
-
-def _task_list(words: list[str], values: Values) -> None:
     exactly(words)
-    show_tasks(groups.admin_of(values).tasks())
-
-
-def _task_status(words: list[str], values: Values) -> None:
-    (name,) = exactly(words, "NAME")
-    show_history(groups.admin_of(values).history(name))
-
-
-def _task_checkpoint(words: list[str], values: Values) -> None:
-    (name,) = exactly(words, "NAME")
-    out = Path(required(values, "out"))
-    admin = groups.admin_of(values)
-    newest = admin.history(name).task.checkpoint
-    out.write_bytes(admin.download(newest))
-    print(f"{out}: checkpoint {newest.version} of {name}, {newest.bytes:,} bytes")
-
-
-def _task_stop(words: list[str], values: Values) -> None:
-    (name,) = exactly(words, "NAME")
-    task = groups.admin_of(values).stop(name)
-    print(f"task {task.name} is {task.status} after {task.committed} rounds")
-
-
-def _device_show(words: list[str], values: Values) -> None:
-    (device_id,) = exactly(words, "ID")
-    show_device(groups.admin_of(values).device(device_id))
-
-
-def _device_revoke(words: list[str], values: Values) -> None:
-    (device_id,) = exactly(words, "ID")
-    show_device(groups.admin_of(values).revoke_device(device_id))
+    given = {setting.name: values[setting.name].value for setting in config.SETTINGS}
+    coordinate(config.load(flags=given, environment=os.environ))
 
 
 # In a simulation time costs nothing: a fixed window keeps runs comparable.
@@ -226,47 +187,60 @@ COMMANDS = {
             _audit,
         ),
         Command(
+            "coordinate",
+            "",
+            "Moves the rounds of a PostgreSQL database on, beside servers with coordinator=none.",
+            (groups.serve,),
+            _coordinate,
+        ),
+        Command(
             "task create",
             "NAME --artifact=DIR",
             "Opens a task on a running server: round 1 on the artifact's checkpoint.",
             (groups.connection, groups.task, groups.plan, groups.rounds),
-            _task_create,
+            operating.task_create,
         ),
-        Command("task list", "", "Lists the tasks of a server.", (groups.connection,), _task_list),
+        Command(
+            "task list",
+            "",
+            "Lists the tasks of a server.",
+            (groups.connection,),
+            operating.task_list,
+        ),
         Command(
             "task status",
             "NAME",
             "Shows every round of a task.",
             (groups.connection,),
-            _task_status,
+            operating.task_status,
         ),
         Command(
             "task checkpoint",
             "NAME --out=FILE",
             "Downloads the newest weights of a task.",
             (groups.file, groups.connection),
-            _task_checkpoint,
+            operating.task_checkpoint,
         ),
         Command(
             "task stop",
             "NAME",
             "Ends a task; its checkpoints stay.",
             (groups.connection,),
-            _task_stop,
+            operating.task_stop,
         ),
         Command(
             "device show",
             "ID",
             "Shows what the server knows of a device.",
             (groups.connection,),
-            _device_show,
+            operating.device_show,
         ),
         Command(
             "device revoke",
             "ID",
             "Sends a device away for good; its updates so far stay.",
             (groups.connection,),
-            _device_revoke,
+            operating.device_revoke,
         ),
         Command(
             "simulate",

@@ -30,6 +30,9 @@ _EXTRAS = {
     "sqlalchemy": "server",
     "alembic": "server",
     "waitress": "server",
+    "gunicorn": "scaled",
+    "gevent": "scaled",
+    "psycopg": "scaled",
 }
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..protocol import wire
-from ..protocol.admin import TaskStatus
 from ..protocol.codecs import agreed
 from ..protocol.errors import AssignmentExpired, NotFound, UnsupportedVersion
 from ..protocol.messages import (
@@ -75,6 +74,10 @@ class Admission:
         """
         require_version(message.protocol_version)
         with self.coordinator.turn(), self.store.write() as tx:
+            tasks = tx.tasks_of(population)
+            if not tasks:
+                raise NotFound(f"no population {population[:64]!r}; check the app's settings")
+            running = tx.lock_running_tasks(population)
             visit = Visit(
                 device_id=device_id,
                 population=population,
@@ -82,15 +85,16 @@ class Admission:
                 key_sha256=None if key is None else token_digest(key),
                 now=self.clock(),
             )
-            tasks = tx.tasks_of(population)
-            if not tasks:
-                raise NotFound(f"no population {population[:64]!r}; check the app's settings")
             require_rate(tx, f"device {device_id}", self.check_ins, now=visit.now)
-            tx.note_sighting(population=population, device_id=device_id, now=visit.now)
-            return self._receive(tx, tasks, visit)
+            tx.note_visit(population=population, device_id=device_id, now=visit.now)
+            return self._receive(tx, running, visit) or self._turn_away(
+                tx, tasks[0], None, RejectionReason.NO_TASK, visit
+            )
 
-    def _receive(self, tx: Writing, tasks: list[Task], visit: Visit) -> Assignment | Rejection:
-        running = [task for task in tasks if task.status is TaskStatus.RUNNING]
+    def _receive(
+        self, tx: Writing, running: list[Task], visit: Visit
+    ) -> Assignment | Rejection | None:
+        """What the running tasks say; None when there is none with a round."""
         open_rounds = [
             (task, round_)
             for task in running
@@ -110,9 +114,7 @@ class Admission:
             if isinstance(given, rounds.Assignment):
                 return self._describe(tx, given, visit.now)
             rejections.append(self._turn_away(tx, task, round_, given, visit))
-        if not rejections:
-            return self._turn_away(tx, tasks[0], None, RejectionReason.NO_TASK, visit)
-        return rejections[0]
+        return rejections[0] if rejections else None
 
     def _turn_away(
         self, tx: Writing, task: Task, round_: Round | None, reason: RejectionReason, visit: Visit

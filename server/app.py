@@ -15,20 +15,15 @@ from . import admin_api, device_api, download_api
 from .access import Access
 from .admission import Admission
 from .attestation import Verifier
-from .blobs import Blobs, open_blobs
 from .config import Config
 from .coordinator import Coordinator
 from .devices import Devices
 from .direct_delivery import DirectDelivery
 from .folder import DataFolder
-from .headroom import Headroom
+from .ground import Ground, stand_on
 from .http import MAX_JSON_BYTES, answer_errors
-from .seals import Seals
 from .steering import Steering
-from .store import Store
-from .sweeper import Sweeper
 from .tasks import Tasks
-from .workers import workers_of
 
 EXTENSION = "pocketfed"
 
@@ -54,84 +49,33 @@ def create_app(
     entropy: Callable[[int], bytes] = secrets.token_bytes,
     verifier: Verifier | None = None,
 ) -> Flask:
-    """Assembles a server on ``config.data_dir`` and goes on where the last one there stopped.
+    """Assembles a server on its data and goes on where the last one there stopped.
 
     All time comes from ``clock``, all ids and tokens from ``entropy``; ``verifier`` judges who
     enrols, in place of the one the settings name. Raises ConfigError when the
-    folder cannot be used or another server runs on it.
+    folder cannot be used or another server runs on it, Unavailable when the database fails.
     """
     with ExitStack() as resources:
-        parts = _open(config, resources, clock, entropy)
+        ground = stand_on(config, clock=clock, entropy=entropy, resources=resources)
         app = Flask(__name__, static_folder=None)
         app.config["MAX_CONTENT_LENGTH"] = MAX_JSON_BYTES
         if config.proxy_hops:
             hops = config.proxy_hops
             app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
-        _register(app, config, parts, verifier or config.verifier())
+        _register(app, config, ground, verifier or config.verifier())
         answer_errors(app)
-        _answer_probes(app, parts)
-        server = Server(parts.coordinator, parts.folder, parts.admin_token, resources.pop_all())
+        _answer_probes(app, ground)
+        server = Server(ground.coordinator, ground.folder, ground.admin_token, resources.pop_all())
         app.extensions[EXTENSION] = server
         return app
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Parts:
-    """What the use cases share."""
-
-    folder: DataFolder
-    store: Store
-    blobs: Blobs
-    headroom: Headroom
-    coordinator: Coordinator
-    seals: Seals
-    admin_token: str
-    clock: Callable[[], float]
-    entropy: Callable[[int], bytes]
-
-
-def _open(
-    config: Config,
-    resources: ExitStack,
-    clock: Callable[[], float],
-    entropy: Callable[[int], bytes],
-) -> _Parts:
-    folder = DataFolder.claim(config.data_dir)
-    resources.callback(folder.release)
-    store = Store.open(folder.path / "pocketfed.sqlite3", connections=config.threads + 1)
-    resources.callback(store.close)
-    blobs = open_blobs(config.blobs, folder=folder.path, presigns=config.presign)
-    sweeper = Sweeper(store, blobs, every_s=config.sweep_s, keep_updates_s=config.keep_updates_s)
-    sweeper.run(clock())
-    coordinator = Coordinator(
-        store,
-        blobs,
-        sweeper=sweeper,
-        clock=clock,
-        is_inline=config.coordinator == "inline",
-        workers=workers_of(config.fold, scratch=folder.path),
-    )
-    with store.write() as tx:
-        seals = Seals(bytes.fromhex(tx.signing_key(entropy(32).hex())))
-    return _Parts(
-        folder=folder,
-        store=store,
-        blobs=blobs,
-        headroom=_headroom(folder, config),
-        coordinator=coordinator,
-        seals=seals,
-        admin_token=config.admin_token or folder.admin_token(entropy),
-        clock=clock,
-        entropy=entropy,
-    )
-
-
-def _register(app: Flask, config: Config, parts: _Parts, verifier: Verifier | None) -> None:
+def _register(app: Flask, config: Config, ground: Ground, verifier: Verifier | None) -> None:
     """Gives the application its routes, each with the use cases it calls."""
-    store, blobs, coordinator = parts.store, parts.blobs, parts.coordinator
-    seals, clock, entropy = parts.seals, parts.clock, parts.entropy
+    store, blobs, coordinator = ground.store, ground.blobs, ground.coordinator
+    seals, clock, entropy = ground.seals, ground.clock, ground.entropy
     steering = Steering()
-    access = Access(store=store, seals=seals, clock=clock, admin_token=parts.admin_token)
+    access = Access(store=store, seals=seals, clock=clock, admin_token=ground.admin_token)
     devices = Devices(
         store=store,
         clock=clock,
@@ -144,7 +88,7 @@ def _register(app: Flask, config: Config, parts: _Parts, verifier: Verifier | No
     admission = Admission(
         store=store,
         coordinator=coordinator,
-        headroom=parts.headroom,
+        headroom=ground.headroom,
         clock=clock,
         entropy=entropy,
         steering=steering,
@@ -164,15 +108,8 @@ def _register(app: Flask, config: Config, parts: _Parts, verifier: Verifier | No
     app.register_blueprint(admin_api.blueprint(tasks, devices, access, config))
 
 
-def _headroom(folder: DataFolder, config: Config) -> Headroom:
-    """Watches the data folder, and the blobs in it in case they have a disk of their own."""
-    folders = [folder.path, folder.path / "blobs"]
-    present = tuple(path for path in folders if path.is_dir())
-    return Headroom(folders=present, min_free_bytes=config.min_free_bytes)
-
-
-def _answer_probes(app: Flask, parts: _Parts) -> None:
-    store, blobs, headroom = parts.store, parts.blobs, parts.headroom
+def _answer_probes(app: Flask, ground: Ground) -> None:
+    store, blobs, headroom = ground.store, ground.blobs, ground.headroom
 
     @app.get("/healthz")
     def healthz() -> Response:

@@ -13,10 +13,12 @@ from .limits import Limit
 from .workers import FOLDS
 
 ENVIRONMENT_PREFIX = "POCKETFED_"
-COORDINATORS = ("thread", "inline")
+COORDINATORS = ("thread", "inline", "none")
+POSTGRESQL = "postgresql+psycopg://"
 ATTESTATIONS = ("none", "play_integrity")
 _POSITIVE = (
     "tick_s",
+    "lease_s",
     "threads",
     "connections",
     "token_ttl_s",
@@ -71,7 +73,29 @@ SETTINGS = (
         "admin_token", str, "", "operator's token; empty: made once and kept in the data folder"
     ),
     Setting(
-        "coordinator", str, "thread", "who moves rounds on: `thread`, or `inline` in each request"
+        "database",
+        str,
+        "",
+        f"`{POSTGRESQL}USER@HOST/NAME`; empty: SQLite in the data folder",
+    ),
+    Setting(
+        "workers",
+        int,
+        0,
+        "processes of gunicorn that answer requests; 0: waitress in this process",
+    ),
+    Setting(
+        "coordinator",
+        str,
+        "thread",
+        "who moves rounds on: a `thread` of this process, each request (`inline`, for one "
+        "process), or `none`: `pocketfed coordinate` does",
+    ),
+    Setting(
+        "lease_s",
+        float,
+        15.0,
+        "seconds of silence after which another coordinator folds a round",
     ),
     Setting("fold", str, "local", "who folds updates: threads of this server (`local`), or `ray`"),
     Setting(
@@ -124,9 +148,12 @@ class Config:
     host: str = "127.0.0.1"
     port: int = 8080
     admin_token: str = ""
+    database: str = ""
+    workers: int = 0
     coordinator: str = "thread"
     fold: str = "local"
     keep_updates_s: float = 3600.0
+    lease_s: float = 15.0
     tick_s: float = 1.0
     threads: int = 8
     connections: int = 1000
@@ -162,6 +189,26 @@ class Config:
         reason = "anyone could send it: it needs a proxy in front that sets it, and proxy_hops"
         self._require("admin_proxy_header", behind_proxy, reason)
         self._require("admin_token", self.admin_token.isascii(), "expected ASCII characters")
+        self._require_database()
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether several processes may share this server's database."""
+        return bool(self.database)
+
+    def _require_database(self) -> None:
+        scheme, _, _ = self.database.partition("//")  # what follows may hold a password
+        if self.database and not self.database.startswith(POSTGRESQL):
+            raise ConfigError("database", f"{scheme}…", f"expected {POSTGRESQL}USER@HOST/NAME")
+        self._require("workers", self.workers >= 0, "expected 0 or more")
+        can_work = self.workers == 0 or self.is_scaled
+        self._require("workers", can_work, "several processes need PostgreSQL; set database")
+        is_apart = self.workers == 0 or self.coordinator == "none"
+        reason = "with workers set coordinator=none and run `pocketfed coordinate` beside them"
+        self._require("coordinator", is_apart, reason)
+        can_wait = self.coordinator != "none" or self.is_scaled
+        reason = "nobody else can move rounds on in an SQLite file; set database, or take thread"
+        self._require("coordinator", can_wait, reason)
 
     @property
     def check_ins(self) -> Limit:

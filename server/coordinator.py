@@ -23,13 +23,18 @@ from .optimizers import State, encode_state, optimizer_of
 from .rounds import AbandonReason, Assignment, Round
 from .store import Checkpoint, Reading, Store, Task, Update, Writing
 from .sweeper import Sweeper
+from .tenure import Tenure
 from .workers import Workers
+
+ALONE = "alone"
 
 
 class Coordinator:
     """Moves the rounds of one store; ``wake`` asks the thread that ticks to do it now.
 
-    An inline coordinator has no thread: every request takes a ``turn``, which ticks.
+    An inline coordinator has no thread: every request takes a ``turn``, which ticks. Where several
+    processes have coordinators, each is an ``owner`` with a name of its own and holds the round it
+    folds for ``lease_s`` at a time; what an owner held before, it takes up again at once.
     """
 
     def __init__(
@@ -38,9 +43,11 @@ class Coordinator:
         blobs: Blobs,
         *,
         sweeper: Sweeper,
+        workers: Workers,
         clock: Callable[[], float],
         is_inline: bool,
-        workers: Workers,
+        owner: str = ALONE,
+        lease_s: float = 15.0,
     ) -> None:
         self._store = store
         self._blobs = blobs
@@ -48,6 +55,7 @@ class Coordinator:
         self._clock = clock
         self._is_inline = is_inline
         self._workers = workers
+        self._tenure = Tenure(store, clock=clock, owner=owner, lease_s=lease_s)
         self._ticking = threading.Lock()
         self._due_at = -math.inf
         self.wake = threading.Event()
@@ -62,8 +70,9 @@ class Coordinator:
     def tick(self, now: float) -> None:
         """Does all that is due: expiries, ends of phases, sums, and what they leave behind."""
         with self._ticking:
-            for waiting in self._pass_deadlines(now):
-                self._aggregate(waiting.id, now)
+            self._pass_deadlines(now)
+            for waiting in self._waiting():
+                self._aggregate(waiting, now)
             self._sweeper.release(now)
             self._sweeper.run(now)
             with self._store.write() as tx:
@@ -103,30 +112,62 @@ class Coordinator:
         if self._is_inline and self._clock() >= self._due_at:
             self.tick(self._clock())
 
-    def _pass_deadlines(self, now: float) -> list[Round]:
-        """Returns the rounds that wait for their sum."""
-        with self._store.write() as tx:
-            for held in tx.overdue(now):
-                self.move(tx, held, rounds.on_expiry(held), now=now)
-            settled = [self.settle(tx, round_, now) for round_ in tx.rounds_under_way()]
-            return [round_ for round_ in settled if round_.phase is RoundPhase.AGGREGATING]
+    def _pass_deadlines(self, now: float) -> None:
+        """Moves what is due; each task has a transaction of its own."""
+        with self._store.read() as view:
+            late = {held.round_id for held in view.overdue(now)}
+            due = {
+                round_.task_id
+                for round_ in view.rounds_under_way()
+                if round_.id in late or rounds.on_clock(round_, now) != round_
+            }
+        for task_id in sorted(due):
+            with self._store.write() as tx:
+                tx.lock_task(task_id)
+                under_way = [one for one in tx.rounds_under_way() if one.task_id == task_id]
+                self._expire(tx, {one.id for one in under_way}, now)
+                for round_ in under_way:
+                    self.settle(tx, tx.round(round_.id), now)
 
-    def _aggregate(self, round_id: int, now: float) -> None:
+    def _expire(self, tx: Writing, round_ids: set[int], now: float) -> None:
+        for held in tx.overdue(now):
+            if held.round_id in round_ids:
+                self.move(tx, held, rounds.on_expiry(held), now=now)
+
+    def _waiting(self) -> list[Round]:
+        """The rounds that wait for their sum."""
+        with self._store.read() as view:
+            under_way = view.rounds_under_way()
+        return [one for one in under_way if one.phase is RoundPhase.AGGREGATING]
+
+    def _claim(self, waiting: Round) -> Round | None:
+        """The round under a new epoch, or None while it is another coordinator's."""
         with self._store.write() as tx:
-            claimed = tx.claim_round(round_id)
+            tx.lock_task(waiting.task_id)
+            is_mine = self._tenure.begin(tx, waiting.id)
+            return tx.claim_round(waiting.id) if is_mine else None
+
+    def _aggregate(self, waiting: Round, now: float) -> None:
+        claimed = self._claim(waiting)
         if claimed is None:
             return
+        with self._tenure.kept(claimed.id):
+            self._fold(claimed, now)
+
+    def _fold(self, claimed: Round, now: float) -> None:
         with self._store.read() as view:
             task = view.task(claimed.task_id)
             base = view.newest_checkpoint(task.id)
-            folded = view.updates(round_id)
-        outcome = self._fold(task, base, folded)
+            updates = view.updates(claimed.id)
+        outcome = self._outcome(task, base, updates)
         if isinstance(outcome, AbandonReason):
             self._abandon(claimed, outcome, now)
         else:
-            self._commit(claimed, task, outcome, folded, now=now)
+            self._commit(claimed, task, outcome, updates, now=now)
 
-    def _fold(self, task: Task, base: Checkpoint, updates: list[Update]) -> Folded | AbandonReason:
+    def _outcome(
+        self, task: Task, base: Checkpoint, updates: list[Update]
+    ) -> Folded | AbandonReason:
         """What the round comes to, or why it must not become a checkpoint."""
         read = self._blobs.reader().read
         basis = basis_of(task.message, base, read=read)
@@ -147,14 +188,15 @@ class Coordinator:
             self._stage(wire.encode(Weights(WeightSpec(task.message.spec), folded.vector))) as body,
             self._stage_state(task, folded.state) as state,
         ):
-            arrived = (body, state) if state else (body,)
+            arrived = sorted((body, state) if state else (body,), key=lambda one: one.sha256)
             for staged in arrived:
                 self._blobs.prepare(staged)
             with self._store.write() as tx:
-                if tx.round(claimed.id) != claimed:
-                    return
-                for staged in sorted(arrived, key=lambda one: one.sha256):
+                for staged in arrived:
                     tx.lock_blob(staged.sha256)
+                if not self._is_still_mine(tx, claimed):
+                    return
+                for staged in arrived:
                     self._blobs.publish(staged)
                 checkpoint_id = tx.add_checkpoint(
                     task_id=task.id,
@@ -168,6 +210,7 @@ class Coordinator:
                 for held in tx.uploaded(claimed.id):
                     tx.move_assignment(held, rounds.on_fold(held), now=now)
                 tx.move_round(claimed, rounds.on_commit(claimed, now=now), now=now)
+                tx.drop_lease(claimed.id)
                 self._go_on(tx, claimed, task, now)
 
     def _stage(self, body: bytes) -> AbstractContextManager[Staged]:
@@ -196,11 +239,17 @@ class Coordinator:
 
     def _abandon(self, claimed: Round, reason: AbandonReason, now: float) -> None:
         with self._store.write() as tx:
-            if tx.round(claimed.id) != claimed:
+            if not self._is_still_mine(tx, claimed):
                 return
             moved = rounds.on_abandon(claimed, reason, now=now)
             tx.move_round(claimed, moved, now=now)
+            tx.drop_lease(claimed.id)
             self._attempt_again(tx, moved, now)
+
+    def _is_still_mine(self, tx: Writing, claimed: Round) -> bool:
+        """Whether nobody has taken a later epoch; from here on nobody can."""
+        tx.lock_task(claimed.task_id)
+        return tx.round(claimed.id) == claimed
 
     def _attempt_again(self, tx: Writing, abandoned: Round, now: float) -> None:
         again = rounds.opening(

@@ -90,6 +90,7 @@ class Delivery:
         """Takes an outcome: a completed one is told where to send the delta."""
         with self.coordinator.turn():
             with self.store.write() as tx:
+                tx.lock_task_of(assignment_id)
                 now = self.clock()
                 held = held_by(tx, device_id, assignment_id)
                 _require_plausible(report, held)
@@ -124,6 +125,7 @@ class Delivery:
     def abort(self, device_id: str, assignment_id: str) -> None:
         """Gives the place back, if this device holds it."""
         with self.coordinator.turn(), self.store.write() as tx:
+            tx.lock_task_of(assignment_id)
             held = tx.assignment(assignment_id)
             if held is not None and held.device_id == device_id:
                 self.coordinator.move(tx, held, rounds.on_abort(held), now=self.clock())
@@ -168,6 +170,7 @@ class Delivery:
     def _await(self, device_id: str, assignment_id: str, head: UploadHead) -> tuple[Held, str, int]:
         """The place, digest and length of the body that may follow; a late device is noted."""
         with self.store.write() as tx:
+            tx.lock_task_of(assignment_id)
             now = self.clock()
             held = held_by(tx, device_id, assignment_id)
             length = _require_head(head, held)
@@ -186,7 +189,8 @@ class Delivery:
         if is_awaited:
             self.blobs.prepare(staged)
         with self.store.write() as tx:
-            tx.lock_blob(staged.sha256)  # before any row: all who lock take this order
+            tx.lock_blob(staged.sha256)
+            tx.lock_task_of(assignment_id)
             now = self.clock()
             held = held_by(tx, device_id, assignment_id)
             before, after = held.assignment, self._on_upload(tx, held, staged.sha256, now)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from ..protocol.errors import ConfigError
@@ -16,22 +18,26 @@ ADDRESS = "server.json"
 
 
 class DataFolder:
-    """A folder that one process owns; ownership ends with the process, however it ends."""
+    """A folder that one process owns or several share, until they end, however they end."""
 
     def __init__(self, path: Path, lock: int) -> None:
         self.path = path
         self._lock = lock
+        self._announcer: int | None = None
 
     @classmethod
-    def claim(cls, path: Path) -> DataFolder:
-        """Creates the folder if need be and owns it; raises ConfigError when another does."""
+    def claim(cls, path: Path, *, is_shared: bool = False) -> DataFolder:
+        """Creates the folder if need be and owns it, or shares it with others that share it.
+
+        Raises ConfigError when another server stands against that.
+        """
         try:
             path.mkdir(parents=True, exist_ok=True)
             lock = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise ConfigError("data_dir", str(path), f"cannot be used: {error.strerror}") from error
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, (fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(lock)
             reason = "another server runs on this folder; stop it or choose another folder"
@@ -62,17 +68,19 @@ class DataFolder:
         """The operator's token, made the first time and kept readable for its owner only."""
         path = self.path / ADMIN_TOKEN
         if not path.exists():
-            write_atomically(path, entropy(32).hex() + "\n", mode=0o600)
+            _create_whole(path, entropy(32).hex() + "\n")
         return path.read_text("ascii").strip()
 
     def announce(self, url: str) -> None:
         """Writes where this server can be reached."""
-        text = json.dumps({"url": url, "pid": os.getpid()}) + "\n"
+        self._announcer = os.getpid()
+        text = json.dumps({"url": url, "pid": self._announcer}) + "\n"
         write_atomically(self.path / ADDRESS, text, mode=0o644)
 
     def withdraw(self) -> None:
-        """Removes the address of a server that stops."""
-        (self.path / ADDRESS).unlink(missing_ok=True)
+        """Removes the address of a server that stops; a process forked from it has none."""
+        if self._announcer == os.getpid():
+            (self.path / ADDRESS).unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, text: str, *, mode: int) -> None:
@@ -84,6 +92,19 @@ def write_atomically(path: Path, text: str, *, mode: int) -> None:
         file.flush()
         os.fsync(handle)
     temporary.replace(path)
+    fsync_folder(path.parent)
+
+
+def _create_whole(path: Path, text: str) -> None:
+    """Of several processes that create a file, one does, and no reader sees half of it."""
+    handle, name = tempfile.mkstemp(prefix=path.name, dir=path.parent)
+    with open(handle, "w", encoding="ascii") as file:  # noqa: PTH123  # a descriptor
+        file.write(text)
+        file.flush()
+        os.fsync(handle)
+    with suppress(FileExistsError):
+        os.link(name, path)
+    Path(name).unlink()
     fsync_folder(path.parent)
 
 

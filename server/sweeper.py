@@ -3,7 +3,7 @@
 Updates of closed rounds go when they have been kept long enough. What a killed process has left
 goes by its age, which the storage measures itself: bodies that never arrived whole, bytes whose row
 was never committed. Age only says when to look. That nothing acknowledged is lost rests on
-``Writing.lock_blob``: a name is published and its row committed, or found without a row and removed,
+``Writing.lock_blob``: a name is published and its row committed, or found rowless and removed,
 by one transaction at a time.
 """
 

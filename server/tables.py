@@ -48,8 +48,8 @@ devices = Table(
 )
 
 # When a device last checked in for a population.
-sightings = Table(
-    "sightings",
+visits = Table(
+    "visits",
     metadata,
     Column("population", String(64), primary_key=True),
     Column("device_id", ForeignKey("devices.id"), primary_key=True),
@@ -139,11 +139,22 @@ rounds = Table(
     CheckConstraint("accepted BETWEEN 0 AND assigned", name="updates"),
 )
 # A task has one round under way, whatever the code above the database believes.
+_UNDER_WAY = text("phase NOT IN ('committed', 'abandoned')")
 Index(
     "ix_rounds_one_under_way",
     rounds.c.task_id,
     unique=True,
-    sqlite_where=text("phase NOT IN ('committed', 'abandoned')"),
+    sqlite_where=_UNDER_WAY,
+    postgresql_where=_UNDER_WAY,
+)
+
+# Which coordinator folds a round, and until when the others leave it alone.
+leases = Table(
+    "leases",
+    metadata,
+    Column("round_id", ForeignKey("rounds.id"), primary_key=True, autoincrement=False),
+    Column("owner", String(64), nullable=False),
+    Column("ends_at", Float, nullable=False),
 )
 
 assignments = Table(

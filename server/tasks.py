@@ -54,6 +54,7 @@ class Tasks:
                     return False
             self.blobs.prepare(staged)
             with self.store.write() as tx:
+                tx.operate()
                 is_new = tx.deposit_bytes(sha256) is None
                 if is_new:
                     tx.lock_blob(sha256)
@@ -71,6 +72,7 @@ class Tasks:
                 lengths = {name: _deposit_bytes(view, name) for name in _blobs_of(message)}
             self._require_sound(message, checkpoint_bytes=lengths[message.checkpoint_sha256])
             with self.store.write() as tx:
+                tx.operate()
                 known = _same_task(tx, message)
                 if known is not None:
                     return _summary(tx, known), False
@@ -98,7 +100,7 @@ class Tasks:
     def stop(self, name: str) -> TaskSummary:
         """Ends a running task and abandons its round; a task that has ended stays as it is."""
         with self.coordinator.turn(), self.store.write() as tx:
-            task, now = _named(tx, name), self.clock()
+            task, now = tx.lock_task(_named(tx, name).id), self.clock()
             if task.status is not TaskStatus.RUNNING:
                 return _summary(tx, task)
             tx.set_status(task.id, TaskStatus.STOPPED, now=now)

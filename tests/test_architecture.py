@@ -27,6 +27,7 @@ CONFINED = {
         "server/admin_api.py",
         "server/http.py",
         "server/download_api.py",
+        "server/wsgi.py",
     ],
     "sqlalchemy": ["server/store", "server/tables.py", "server/migrations"],
     "alembic": ["server/store", "server/migrations"],
@@ -34,6 +35,8 @@ CONFINED = {
     "botocore": ["server/blobs/s3.py"],
     "waitress": ["server/serve.py"],
     "ray": ["server/workers.py"],
+    "gunicorn": ["server/processes.py"],
+    "psycopg": ["server/store"],
     "ai_edge_litert": ["runtime", "model_export/lint.py", "model_export/compact"],
     "httpx": ["client", "device_sim", "cli"],
 }

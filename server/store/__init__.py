@@ -7,6 +7,7 @@ One file per subject holds what can be asked of it and what can be changed; ``Re
 from .archive import read_only
 from .checkpoints import Checkpoint
 from .devices import DeviceRow
+from .dialects import file_url
 from .engine import Store
 from .evidence import Accepted, Life
 from .reading import Reading
@@ -26,5 +27,6 @@ __all__ = [
     "Task",
     "Update",
     "Writing",
+    "file_url",
     "read_only",
 ]

@@ -1,13 +1,13 @@
-"""Blobs as the tables know them: which bytes something refers to, and who may touch a name now."""
+"""Blobs as the tables know them: which bytes something refers to."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Select, func, or_, select, union
+from sqlalchemy import Select, or_, select, union
 
 from ..tables import checkpoints, deposits, updates
-from .connected import Connected, Historian
+from .connected import Connected
 
 
 class BlobQuestions(Connected):
@@ -19,18 +19,6 @@ class BlobQuestions(Connected):
         """Whether anything still refers to these bytes."""
         found = [query.where(query.selected_columns[0] == sha256) for query in _references()]
         return bool(self._connection.scalar(select(or_(*(query.exists() for query in found)))))
-
-
-class BlobChanges(BlobQuestions, Historian):
-    def lock_blob(self, sha256: str) -> None:
-        """Keeps a name to this transaction until it ends: publish and remove only with it.
-
-        On SQLite the transaction is the only writer anyway; elsewhere writers meet here, so that
-        none publishes what another is removing because no row of it was committed yet.
-        """
-        if self._connection.dialect.name == "postgresql":
-            key = int.from_bytes(bytes.fromhex(sha256)[:8], signed=True)
-            self._connection.execute(select(func.pg_advisory_xact_lock(key)))
 
 
 def _references() -> list[Select[Any]]:

@@ -1,53 +1,50 @@
-"""Connections and transactions: SQLite, one writer at a time, upgraded when it is opened."""
+"""Transactions over an SQLite file or a PostgreSQL database, upgraded when it is opened."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, text
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import (
+    DataError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from ...protocol.errors import Unavailable
+from ...protocol.errors import MalformedPayload, Unavailable
 from ..migrations import upgrade
+from .dialects import Dialect, dialect_of
 from .reading import Reading
 from .writing import Writing
 
-BUSY_TIMEOUT_S = 10
-_PRAGMAS = (
-    "journal_mode = WAL",
-    "synchronous = FULL",
-    "foreign_keys = ON",
-    f"busy_timeout = {BUSY_TIMEOUT_S * 1000}",
-)
+# Lost connections, deadlocks, serialization failures, time-outs, full disks, read-only stand-ins.
+_FAILURES = (OperationalError, InterfaceError, InternalError, PoolTimeout)
 
 
 class Store:
     """A database; ``read`` and ``write`` are its transactions.
 
-    Writers take turns in this process before they ask SQLite, whose own queue is unfair, and they
-    begin IMMEDIATE: a transaction that reads first and writes later would lose to another writer.
+    Both raise Unavailable when the database fails, MalformedPayload for text it cannot hold.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._writer = threading.Lock()
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._engine = dialect.engine
 
     @classmethod
-    def open(cls, path: Path, *, connections: int) -> Store:
-        """Opens or creates the database and upgrades it to the newest tables."""
-        engine = create_engine(
-            URL.create("sqlite", database=str(path)), pool_size=connections, max_overflow=-1
-        )
-        event.listen(engine, "connect", _prepare)
-        event.listen(engine, "begin", _begin)
-        store = cls(engine)
-        with store._transaction(is_write=True) as connection:
-            upgrade(connection)
+    def open(cls, url: str, *, connections: int) -> Store:
+        """Opens the database of a URL, creates an SQLite file, and upgrades the tables."""
+        store = cls(dialect_of(url, connections=connections))
+        try:
+            with store._transaction(is_write=True) as connection:
+                store._dialect.prepare_upgrade(connection)
+                upgrade(connection)
+        except BaseException:
+            store.close()
+            raise
         return store
 
     @contextmanager
@@ -59,7 +56,7 @@ class Store:
     @contextmanager
     def write(self) -> Iterator[Writing]:
         """All or nothing; durable when the block has ended."""
-        with self._writer, self._transaction(is_write=True) as connection:
+        with self._dialect.writer(), self._transaction(is_write=True) as connection:
             yield Writing(connection)
 
     def require_ready(self) -> None:
@@ -68,28 +65,19 @@ class Store:
             connection.execute(text("SELECT 1"))
 
     def close(self) -> None:
-        with self._writer:
+        with self._dialect.writer():
             self._engine.dispose()
 
     @contextmanager
     def _transaction(self, *, is_write: bool) -> Iterator[Connection]:
+        options = self._dialect.writing if is_write else self._dialect.reading
         try:
             with self._engine.connect() as connection:
-                connection = connection.execution_options(pocketfed_writes=is_write)
+                connection = connection.execution_options(**options)
                 with connection.begin():
                     yield connection
-        except OperationalError as error:
+        except _FAILURES as error:
             raise Unavailable("the server's database failed; try again later") from error
-
-
-def _prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # no BEGIN of the driver's own: _begin sends it
-    cursor = connection.cursor()
-    for pragma in _PRAGMAS:
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    is_write = connection.get_execution_options()["pocketfed_writes"]
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
+        except DataError as error:
+            reason = "a text holds a character that cannot be stored; send it without"
+            raise MalformedPayload(reason) from error

@@ -9,15 +9,15 @@ from .deposits import DepositQuestions
 from .devices import DeviceQuestions
 from .evidence import EvidenceQuestions
 from .rounds import RoundQuestions
-from .sightings import SightingQuestions
 from .tallies import TallyQuestions
 from .tasks import TaskQuestions
 from .updates import UpdateQuestions
+from .visits import VisitQuestions
 
 
 class Reading(
     DeviceQuestions,
-    SightingQuestions,
+    VisitQuestions,
     DepositQuestions,
     BlobQuestions,
     TaskQuestions,

@@ -9,12 +9,30 @@ from typing import Any
 from sqlalchemy import Row, bindparam, insert, select, update
 
 from ...protocol.admin import CreateTask, TaskStatus
-from ..tables import tasks
+from ..tables import assignments, rounds, tasks
 from .connected import Connected, Historian
 
 _TASK = select(tasks).where(tasks.c.id == bindparam("task_id"))
 _TASKS_OF = (
     select(tasks).where(tasks.c.population == bindparam("population")).order_by(tasks.c.id.desc())
+)
+# What a foreign key asks of a row stays free: only who changes the same task waits.
+_LOCK_TASK = _TASK.with_for_update(key_share=True)
+_LOCK_TASK_OF = (
+    select(tasks)
+    .join(rounds, rounds.c.task_id == tasks.c.id)
+    .join(assignments, assignments.c.round_id == rounds.c.id)
+    .where(assignments.c.id == bindparam("assignment_id"))
+    .with_for_update(key_share=True, of=tasks)
+)
+_LOCK_RUNNING = (
+    select(tasks)
+    .where(
+        tasks.c.population == bindparam("population"),
+        tasks.c.status == TaskStatus.RUNNING,
+    )
+    .order_by(tasks.c.id)
+    .with_for_update(key_share=True)
 )
 
 
@@ -46,6 +64,18 @@ class TaskQuestions(Connected):
 
 
 class TaskChanges(TaskQuestions, Historian):
+    def lock_task(self, task_id: int) -> Task:
+        """Keeps all others from changing this task, its rounds and their places (``locks``)."""
+        return _task(self._the(_LOCK_TASK, task_id=task_id))
+
+    def lock_task_of(self, assignment_id: str) -> None:
+        """Locks the task an assignment belongs to, if there is such an assignment."""
+        self._one(_LOCK_TASK_OF, assignment_id=assignment_id)
+
+    def lock_running_tasks(self, population: str) -> list[Task]:
+        """Locks the running tasks of a population; returns them newest first."""
+        return [_task(row) for row in reversed(self._all(_LOCK_RUNNING, population=population))]
+
     def add_task(
         self, message: CreateTask, *, model_bytes: int, manifest_bytes: int, now: float
     ) -> int:

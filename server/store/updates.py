@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, exists, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, union, update
 
 from ...protocol.codecs import FLOAT32
 from .. import rounds as machine
@@ -101,20 +101,19 @@ class UpdateChanges(UpdateQuestions, Historian):
 
     def release_updates(self, names: list[str], *, closed_by: float) -> list[str]:
         """Gives up these bytes of rounds closed by then; returns those nothing else refers to."""
-        spent = _SPENT_UPDATES.where(
+        spent = _SPENT_UPDATES.with_only_columns(updates.c.assignment_id).where(
             updates.c.sha256.in_(names), rounds.c.closed_at <= closed_by
-        ).subquery()
-        mine = select(spent.c.assignment_id)
-        others = exists(
-            select(updates.c.assignment_id).where(
-                updates.c.sha256 == spent.c.sha256,
-                updates.c.is_stored,
-                updates.c.assignment_id.not_in(mine),
-            )
         )
-        deposited = exists(select(deposits.c.sha256).where(deposits.c.sha256 == spent.c.sha256))
-        served = exists(select(checkpoints.c.id).where(checkpoints.c.sha256 == spent.c.sha256))
-        query = select(spent.c.sha256).distinct().where(~others, ~deposited, ~served)
-        free = list(self._connection.scalars(query))
-        self._run(update(updates).where(updates.c.assignment_id.in_(mine)).values(is_stored=False))
-        return free
+        released = self._connection.scalars(
+            update(updates)
+            .where(updates.c.assignment_id.in_(spent.scalar_subquery()))
+            .values(is_stored=False)
+            .returning(updates.c.sha256)
+        )
+        freed = set(released)
+        kept = union(
+            select(deposits.c.sha256).where(deposits.c.sha256.in_(freed)),
+            select(checkpoints.c.sha256).where(checkpoints.c.sha256.in_(freed)),
+            select(updates.c.sha256).where(updates.c.is_stored, updates.c.sha256.in_(freed)),
+        )
+        return sorted(freed - set(self._connection.scalars(kept)))

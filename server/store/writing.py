@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from .assignments import AssignmentChanges
-from .blobs import BlobChanges
 from .checkpoints import CheckpointChanges
 from .deposits import DepositChanges
 from .devices import DeviceChanges
+from .leases import LeaseChanges
+from .locks import Locking
 from .reading import Reading
 from .rounds import RoundChanges
-from .sightings import SightingChanges
 from .tasks import TaskChanges
 from .updates import UpdateChanges
+from .visits import VisitChanges
 
 
 class Writing(
     DeviceChanges,
-    SightingChanges,
+    VisitChanges,
     DepositChanges,
-    BlobChanges,
     TaskChanges,
     CheckpointChanges,
     RoundChanges,
     AssignmentChanges,
     UpdateChanges,
+    LeaseChanges,
+    Locking,
     Reading,
 ):
     """The questions and the changes, within one transaction."""

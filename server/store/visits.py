@@ -1,25 +1,25 @@
-"""Sightings: which devices check in for a population, and how often a sender asks."""
+"""Visits: which devices check in for a population, and how often a sender asks."""
 
 from __future__ import annotations
 
 from sqlalchemy import bindparam, delete, func, select
 
 from ..limits import Bucket
-from ..tables import buckets, sightings
+from ..tables import buckets, visits
 from .connected import Connected, Historian
 
 _SEEN = (
     select(func.count())
-    .select_from(sightings)
+    .select_from(visits)
     .where(
-        sightings.c.population == bindparam("population"),
-        sightings.c.seen_at > bindparam("since"),
+        visits.c.population == bindparam("population"),
+        visits.c.seen_at > bindparam("since"),
     )
 )
 _BUCKET = select(buckets).where(buckets.c.sender == bindparam("of_sender"))
 
 
-class SightingQuestions(Connected):
+class VisitQuestions(Connected):
     def devices_seen(self, population: str, *, since: float) -> int:
         """How many devices have checked in for a population after ``since``."""
         return int(self._the(_SEEN, population=population, since=since)[0])
@@ -29,9 +29,9 @@ class SightingQuestions(Connected):
         return None if row is None else Bucket(tokens=row.tokens, at=row.at)
 
 
-class SightingChanges(SightingQuestions, Historian):
-    def note_sighting(self, *, population: str, device_id: str, now: float) -> None:
-        self._put(sightings, {"population": population, "device_id": device_id}, {"seen_at": now})
+class VisitChanges(VisitQuestions, Historian):
+    def note_visit(self, *, population: str, device_id: str, now: float) -> None:
+        self._put(visits, {"population": population, "device_id": device_id}, {"seen_at": now})
 
     def keep_bucket(self, sender: str, bucket: Bucket) -> None:
         self._put(buckets, {"sender": sender}, {"tokens": bucket.tokens, "at": bucket.at})

@@ -1,0 +1,101 @@
+"""What every process of a server stands on: the data folder, the database, blobs, a coordinator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from .blobs import Blobs, open_blobs
+from .config import Config
+from .coordinator import ALONE, Coordinator
+from .folder import DataFolder
+from .headroom import Headroom
+from .seals import Seals
+from .store import Store, file_url
+from .sweeper import Sweeper
+from .workers import workers_of
+
+DATABASE = "pocketfed.sqlite3"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ground:
+    """The parts that the use cases share. All time is from ``clock``, all ids from ``entropy``."""
+
+    folder: DataFolder
+    store: Store
+    blobs: Blobs
+    coordinator: Coordinator
+    seals: Seals
+    headroom: Headroom
+    admin_token: str
+    clock: Callable[[], float]
+    entropy: Callable[[int], bytes]
+
+
+def stand_on(
+    config: Config,
+    *,
+    clock: Callable[[], float],
+    entropy: Callable[[int], bytes],
+    resources: ExitStack,
+) -> Ground:
+    """Opens all of it; ``resources`` closes it. Raises ConfigError or Unavailable."""
+    folder = DataFolder.claim(config.data_dir, is_shared=config.is_scaled)
+    resources.callback(folder.release)
+    url = config.database or file_url(folder.path / DATABASE)
+    store = Store.open(url, connections=config.threads + 1)
+    resources.callback(store.close)
+    blobs = open_blobs(config.blobs, folder=folder.path, presigns=config.presign)
+    coordinator = _coordinator(
+        config, store, blobs, folder, clock, owner=entropy(8).hex() if config.is_scaled else ALONE
+    )
+    return Ground(
+        folder=folder,
+        store=store,
+        blobs=blobs,
+        coordinator=coordinator,
+        seals=_seals(store, entropy),
+        headroom=_headroom(folder, config),
+        admin_token=config.admin_token or folder.admin_token(entropy),
+        clock=clock,
+        entropy=entropy,
+    )
+
+
+def _coordinator(
+    config: Config,
+    store: Store,
+    blobs: Blobs,
+    folder: DataFolder,
+    clock: Callable[[], float],
+    *,
+    owner: str,
+) -> Coordinator:
+    sweeper = Sweeper(store, blobs, every_s=config.sweep_s, keep_updates_s=config.keep_updates_s)
+    if config.coordinator != "none":
+        sweeper.run(clock())
+    return Coordinator(
+        store,
+        blobs,
+        sweeper=sweeper,
+        workers=workers_of(config.fold, scratch=folder.path),
+        clock=clock,
+        is_inline=config.coordinator == "inline",
+        owner=owner,
+        lease_s=config.lease_s,
+    )
+
+
+def _seals(store: Store, entropy: Callable[[int], bytes]) -> Seals:
+    with store.write() as tx:
+        tx.operate()
+        return Seals(bytes.fromhex(tx.signing_key(entropy(32).hex())))
+
+
+def _headroom(folder: DataFolder, config: Config) -> Headroom:
+    """Watches the data folder, and the blobs in it in case they have a disk of their own."""
+    folders = [folder.path, folder.path / "blobs"]
+    present = tuple(path for path in folders if path.is_dir())
+    return Headroom(folders=present, min_free_bytes=config.min_free_bytes)
