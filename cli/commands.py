@@ -18,7 +18,7 @@ from . import flags as groups
 from . import model_flags, models
 from .flags import Group, Values
 from .parsing import exactly, optional_path, required
-from .tables import show_history, show_tasks
+from .tables import show_funnel, show_history, show_tasks
 
 if TYPE_CHECKING:
     from ..device_sim.report import Summary
@@ -78,6 +78,12 @@ def _task_list(words: list[str], values: Values) -> None:
 def _task_status(words: list[str], values: Values) -> None:
     (name,) = exactly(words, "NAME")
     show_history(groups.admin_of(values).history(name))
+
+
+def _task_funnel(words: list[str], values: Values) -> None:
+    (name,) = exactly(words, "NAME")
+    window_s = None if values.hours is None else values.hours * 3600.0
+    show_funnel(groups.admin_of(values).funnel(name, window_s=window_s))
 
 
 def _task_checkpoint(words: list[str], values: Values) -> None:
@@ -205,6 +211,13 @@ COMMANDS = {
             "Shows every round of a task.",
             (groups.connection,),
             _task_status,
+        ),
+        Command(
+            "task funnel",
+            "NAME",
+            "Shows how far devices come, from check-in to checkpoint, and why no further.",
+            (groups.window, groups.connection),
+            _task_funnel,
         ),
         Command(
             "task checkpoint",

@@ -30,6 +30,8 @@ _EXTRAS = {
     "sqlalchemy": "server",
     "alembic": "server",
     "waitress": "server",
+    "prometheus_client": "server",
+    "structlog": "server",
 }
 
 

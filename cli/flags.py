@@ -79,6 +79,16 @@ def connection(values: Values) -> None:
     )
 
 
+def window(values: Values) -> None:
+    flags.DEFINE_integer(
+        "hours",
+        None,
+        "count the devices that checked in within so many hours; all of them if not given",
+        lower_bound=1,
+        flag_values=values,
+    )
+
+
 def task(values: Values) -> None:
     flags.DEFINE_string("artifact", None, "folder that `export` made", flag_values=values)
     flags.DEFINE_string("population", "demo", "devices that may serve", flag_values=values)

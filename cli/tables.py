@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from ..protocol.admin import RoundSummary, TaskHistory, TaskList
+from ..protocol.admin import Funnel, RoundSummary, TaskHistory, TaskList
 
 if TYPE_CHECKING:
     from ..model_export import Verification
@@ -92,6 +92,28 @@ def show_history(history: TaskHistory, console: Console | None = None) -> None:
     for round_ in history.rounds:
         if round_.reason:
             console.print(f"{_label(round_)} was {round_.phase}: {round_.reason}", highlight=False)
+
+
+def show_funnel(funnel: Funnel, console: Console | None = None) -> None:
+    """One line a step, then why devices and uploads went no further."""
+    console = console or _console()
+    table = _table("step", "devices", "of all", "waiting", "lost", "why")
+    for column in table.columns[1:5]:
+        column.justify = "right"
+    all_ = funnel.steps[0].reached
+    for step in funnel.steps:
+        share = f"{step.reached / all_:.0%}" if all_ else ""
+        counts = (step.reached, step.waiting, sum(step.lost.values()))
+        reached, waiting, lost = (f"{number:,}" for number in counts)
+        name = step.stage.replace("_", " ")
+        table.add_row(name, reached, share, waiting, lost, _listed(step.lost))
+    console.print(table)
+    if funnel.refused:
+        console.print(f"uploads refused: {_listed(funnel.refused)}", highlight=False)
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items())
 
 
 def _most_frequent(ops: Mapping[str, int]) -> str:

@@ -6,6 +6,7 @@ from ..protocol import wire
 from ..protocol.admin import (
     CheckpointSummary,
     CreateTask,
+    Funnel,
     TaskHistory,
     TaskList,
     TaskSummary,
@@ -66,6 +67,14 @@ class AdminClient:
         """Every attempt and every checkpoint of a task."""
         answer = self._session.exchange("GET", f"/v1/admin/tasks/{name}", token=self._token)
         return TaskHistory.from_json(answer.content)
+
+    def funnel(self, name: str, *, window_s: float | None = None) -> Funnel:
+        """What became of the devices of the last ``window_s`` seconds, or of all of them."""
+        query = "" if window_s is None else f"?window_s={window_s:.0f}"
+        answer = self._session.exchange(
+            "GET", f"/v1/admin/tasks/{name}/funnel{query}", token=self._token
+        )
+        return Funnel.from_json(answer.content)
 
     def stop(self, name: str) -> TaskSummary:
         answer = self._session.exchange("POST", f"/v1/admin/tasks/{name}/stop", token=self._token)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from .messages import AssignmentState
 from .plan import Plan, RoundSettings
 from .record import Count, Name, Positive, Record, Sha256
 from .weights import WeightEntry
@@ -44,7 +45,9 @@ class RoundSummary(Record, frozen=True, kw_only=True):
     """One attempt at one round: places given, what became of them, and what it cost.
 
     ``dropped`` counts the places that expired; a device that is silent when its round closes is
-    counted in ``assigned`` alone. ``bytes_up`` are those of the accepted updates.
+    counted in ``assigned`` alone. ``states`` counts all places by where they stand; ``bytes_up``
+    are those of the accepted updates. Instants are the server's; ``ends_at`` is the deadline of the
+    present phase, None while none runs.
     """
 
     round: Positive
@@ -65,6 +68,8 @@ class RoundSummary(Record, frozen=True, kw_only=True):
     base_version: Count
     opened_at: float | None = None
     closed_at: float | None = None
+    ends_at: float | None = None
+    states: dict[AssignmentState, Count] = {}
 
 
 class CheckpointSummary(Record, frozen=True, kw_only=True):
@@ -100,3 +105,41 @@ class TaskHistory(Record, frozen=True, kw_only=True):
     task: TaskSummary
     rounds: tuple[RoundSummary, ...]
     checkpoints: tuple[CheckpointSummary, ...]
+
+
+class FunnelStage(StrEnum):
+    """The steps from an offer to a checkpoint, in order."""
+
+    CHECKED_IN = "checked_in"
+    ASSIGNED = "assigned"
+    REPORTED = "reported"
+    UPLOADED = "uploaded"
+    FOLDED = "folded"
+
+
+class FunnelStep(Record, frozen=True, kw_only=True):
+    """Of ``reached`` devices some are ``waiting`` and some are ``lost``; the rest went on.
+
+    ``lost`` is reason -> devices. What the next step has reached is ``reached`` less the others.
+    """
+
+    stage: FunnelStage
+    reached: Count
+    waiting: Count = 0
+    lost: dict[str, Count] = {}
+
+
+class Funnel(Record, frozen=True, kw_only=True):
+    """What became of the devices that checked in between two instants of the server's clock.
+
+    A device is turned away by its population, so ``checked_in`` counts the rejections of all the
+    population's tasks. ``refused`` counts uploads by the code they were refused with; a refused
+    device may send again, so it is lost only when its place is.
+    """
+
+    task: Name
+    population: Name
+    since: float
+    until: float
+    steps: tuple[FunnelStep, ...]
+    refused: dict[str, Count] = {}

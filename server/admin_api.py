@@ -9,13 +9,14 @@ from flask import Blueprint, Response, request
 from ..protocol.admin import CreateTask
 from ..protocol.errors import LengthRequired, MalformedPayload, PayloadTooLarge
 from .access import Access
-from .http import bearer, content_length, parse, raw_body, render
+from .funnel import Funnels
+from .http import bearer, content_length, parse, positive, raw_body, render
 from .tasks import Tasks
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
-def blueprint(tasks: Tasks, access: Access, *, max_blob_bytes: int) -> Blueprint:
+def blueprint(tasks: Tasks, funnels: Funnels, access: Access, *, max_blob_bytes: int) -> Blueprint:
     """The routes of an operator; docs/protocol.md, "Operator"."""
     api = Blueprint("admin_api", __name__, url_prefix="/v1/admin")
 
@@ -47,6 +48,10 @@ def blueprint(tasks: Tasks, access: Access, *, max_blob_bytes: int) -> Blueprint
     @api.get("/tasks/<name>")
     def history(name: str) -> Response:
         return render(tasks.history(name))
+
+    @api.get("/tasks/<name>/funnel")
+    def funnel(name: str) -> Response:
+        return render(funnels.of(name, window_s=positive(request, "window_s")))
 
     @api.post("/tasks/<name>/stop")
     def stop(name: str) -> Response:

@@ -29,6 +29,7 @@ from .access import token_digest
 from .coordinator import Coordinator
 from .rounds import Round
 from .store import Reading, Store, Task, Writing
+from .watch import bind
 
 CODEC = "float32"
 MAX_VERSION_LENGTH = 100
@@ -88,6 +89,8 @@ class Admission:
                 if isinstance(given, rounds.Assignment):
                     return self._describe(tx, given, now)
                 reasons.append(given)
+            bind(reason=reasons[0])
+            tx.count_sighting(reasons[0], population=population, now=now)
             return Rejection(
                 reason=reasons[0],
                 detail=_DETAILS[reasons[0]],
@@ -127,6 +130,7 @@ class Admission:
         task = view.task(round_.task_id)
         message, settings = task.message, task.message.settings
         base = view.newest_checkpoint(task.id)
+        bind(task=message.name, round=round_.number, attempt=round_.attempt, assignment=held.id)
         remaining_s = max(0.0, held.ends_at - now)
         has_reported = held.state is AssignmentState.REPORTED
         return Assignment(

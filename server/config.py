@@ -11,6 +11,9 @@ from ..protocol.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "POCKETFED_"
 COORDINATORS = ("thread", "inline")
+LOG_FORMATS = ("json", "text")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+_CHOICES = {"coordinator": COORDINATORS, "log_format": LOG_FORMATS, "log_level": LOG_LEVELS}
 
 
 class Setting(NamedTuple):
@@ -42,6 +45,9 @@ SETTINGS = (
     Setting("threads", int, 8, "requests answered at the same time"),
     Setting("connections", int, 1000, "connections kept open at the same time"),
     Setting("max_blob_bytes", int, 512 * 1024**2, "longest model, manifest or checkpoint taken"),
+    Setting("log_format", str, "json", "lines on stderr: `json`, or `text` for a person"),
+    Setting("log_level", str, "info", "least grave line: `debug`, `info`, `warning` or `error`"),
+    Setting("metrics_token", str, "", "token that `/metrics` asks for; empty: it is open"),
 )
 
 
@@ -58,14 +64,19 @@ class Config:
     threads: int = 8
     connections: int = 1000
     max_blob_bytes: int = 512 * 1024**2
+    log_format: str = "json"
+    log_level: str = "info"
+    metrics_token: str = ""
 
     def __post_init__(self) -> None:
         self._require("port", 0 <= self.port <= 65535, "expected 0 to 65535")
-        known = self.coordinator in COORDINATORS
-        self._require("coordinator", known, f"expected one of {', '.join(COORDINATORS)}")
+        for name, known in _CHOICES.items():
+            is_known = getattr(self, name) in known
+            self._require(name, is_known, f"expected one of {', '.join(known)}")
         for name in ("tick_s", "threads", "connections", "max_blob_bytes"):
             self._require(name, getattr(self, name) > 0, "expected more than 0")
-        self._require("admin_token", self.admin_token.isascii(), "expected ASCII characters")
+        for name in ("admin_token", "metrics_token"):
+            self._require(name, getattr(self, name).isascii(), "expected ASCII characters")
 
     def _require(self, setting: str, holds: bool, reason: str) -> None:
         if not holds:

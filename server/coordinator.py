@@ -10,7 +10,7 @@ import io
 import math
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import numpy as np
 
@@ -27,6 +27,13 @@ from .store import Checkpoint, Reading, Store, Task, Update, Writing
 ORPHAN_TTL_S = 24 * 3600.0
 
 
+MeasureFold = Callable[[int], AbstractContextManager[None]]
+
+
+def _unmeasured(updates: int) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 class Coordinator:
     """Moves the rounds of one store; ``wake`` asks the thread that ticks to do it now.
 
@@ -34,12 +41,19 @@ class Coordinator:
     """
 
     def __init__(
-        self, store: Store, blobs: Blobs, *, clock: Callable[[], float], is_inline: bool
+        self,
+        store: Store,
+        blobs: Blobs,
+        *,
+        clock: Callable[[], float],
+        is_inline: bool,
+        measure_fold: MeasureFold = _unmeasured,
     ) -> None:
         self._store = store
         self._blobs = blobs
         self._clock = clock
         self._is_inline = is_inline
+        self._measure_fold = measure_fold
         self._ticking = threading.Lock()
         self._due_at = -math.inf
         self.wake = threading.Event()
@@ -117,7 +131,8 @@ class Coordinator:
             task = view.task(claimed.task_id)
             base = view.newest_checkpoint(task.id)
             folded = view.updates(round_id)
-        vector = self._next_vector(task, base, folded)
+        with self._measure_fold(len(folded)):
+            vector = self._next_vector(task, base, folded)
         if vector is None:
             self._abandon(claimed, AbandonReason.LOST_UPDATE, now)
         elif not np.isfinite(vector).all():

@@ -36,6 +36,7 @@ from .blobs import Blobs, ReadBytes, Staged
 from .coordinator import Coordinator
 from .rounds import Assignment, Round
 from .store import Reading, Store, Task, Writing
+from .watch import bind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +174,9 @@ def _held(view: Reading, device_id: str, assignment_id: str) -> Held:
     if assignment.device_id != device_id:
         raise NotAssigned("this assignment is another device's; check in again")
     round_ = view.round(assignment.round_id)
-    return Held(assignment=assignment, round=round_, task=view.task(round_.task_id))
+    task = view.task(round_.task_id)
+    bind(task=task.message.name, round=round_.number, attempt=round_.attempt)
+    return Held(assignment=assignment, round=round_, task=task)
 
 
 def _fate(assignment: Assignment, task: Task) -> Fate:

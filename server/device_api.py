@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, request, send_file
+from pathlib import Path
+
+from flask import Blueprint, Request, Response, request, send_file
 
 from ..protocol.messages import Assignment, CheckIn, Enrolment, Report
 from .access import Access
 from .admission import Admission
 from .delivery import Delivery, UploadHead
 from .http import bearer, content_length, parse, raw_body, render, retry_after
+from .witness import Witness
 
 OCTETS = "application/octet-stream"
 
 
-def blueprint(admission: Admission, delivery: Delivery, access: Access) -> Blueprint:
+def blueprint(
+    admission: Admission, delivery: Delivery, access: Access, witness: Witness
+) -> Blueprint:
     """The routes of a device; docs/protocol.md, "Device"."""
     api = Blueprint("device_api", __name__)
 
@@ -29,14 +34,12 @@ def blueprint(admission: Admission, delivery: Delivery, access: Access) -> Bluep
         answer = admission.check_in(device_id(), population, parse(request, CheckIn))
         if isinstance(answer, Assignment):
             return render(answer, 201, {"Location": f"/v1/assignments/{answer.assignment_id}"})
+        witness.rejected(answer)
         return render(answer, 200, {"Retry-After": retry_after(answer.retry.min_s)})
 
     @api.get("/v1/blobs/<sha256>")
     def download(sha256: str) -> Response:
-        path = access.readable(bearer(request), sha256)
-        answer = send_file(path, OCTETS, conditional=True, etag=sha256)
-        answer.headers["Cache-Control"] = "private, max-age=31536000, immutable"
-        return answer
+        return _file(access.readable(bearer(request), sha256), sha256)
 
     @api.post("/v1/assignments/<assignment_id>/report")
     def report(assignment_id: str) -> Response:
@@ -44,12 +47,11 @@ def blueprint(admission: Admission, delivery: Delivery, access: Access) -> Bluep
 
     @api.put("/v1/assignments/<assignment_id>/update")
     def upload(assignment_id: str) -> Response:
-        head = UploadHead(
-            media_type=request.mimetype,
-            length=content_length(request),
-            content_digest=request.headers.get("Content-Digest", ""),
-        )
-        receipt, is_new = delivery.upload(device_id(), assignment_id, head, raw_body(request))
+        device, head = device_id(), _head(request)
+        with witness.upload(device, assignment_id):
+            receipt, is_new = delivery.upload(device, assignment_id, head, raw_body(request))
+        if is_new:
+            witness.accepted(receipt)
         return render(receipt, 201 if is_new else 200)
 
     @api.delete("/v1/assignments/<assignment_id>")
@@ -62,3 +64,17 @@ def blueprint(admission: Admission, delivery: Delivery, access: Access) -> Bluep
         return render(delivery.fate(device_id(), assignment_id))
 
     return api
+
+
+def _file(path: Path, sha256: str) -> Response:
+    answer = send_file(path, OCTETS, conditional=True, etag=sha256)
+    answer.headers["Cache-Control"] = "private, max-age=31536000, immutable"
+    return answer
+
+
+def _head(request: Request) -> UploadHead:
+    return UploadHead(
+        media_type=request.mimetype,
+        length=content_length(request),
+        content_digest=request.headers.get("Content-Digest", ""),
+    )

@@ -21,6 +21,7 @@ from ..protocol.errors import ConfigError
 from .app import EXTENSION, Server, create_app
 from .config import Config
 from .coordinator import Coordinator
+from .watch import log_to
 
 GRACE_S = 10
 RECEIVE_BYTES = 256 * 1024
@@ -37,6 +38,7 @@ def serve(
 
     The address it is bound to is printed as one line and kept in ``server.json`` while it runs.
     """
+    log_to(sys.stderr, log_format=config.log_format, log_level=config.log_level)
     app = create_app(config, clock=clock, entropy=entropy)
     server: Server = app.extensions[EXTENSION]
     stopping = threading.Event()

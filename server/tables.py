@@ -150,6 +150,18 @@ contributions = Table(
     Column("num_examples", Integer, nullable=False),
 )
 
+# What no other row remembers: devices turned away, and updates refused. ``task`` is empty where no
+# task was concerned.
+sightings = Table(
+    "sightings",
+    metadata,
+    Column("population", String(64), primary_key=True),
+    Column("task", String(64), primary_key=True),
+    Column("hour", Integer, primary_key=True),
+    Column("outcome", String(64), primary_key=True),
+    Column("devices", Integer, nullable=False),
+)
+
 # Append-only: every transition of a task, a round or an assignment.
 history = Table(
     "history",

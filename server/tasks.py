@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -92,7 +93,7 @@ class Tasks:
     def stop(self, name: str) -> TaskSummary:
         """Ends a running task and abandons its round; a task that has ended stays as it is."""
         with self.coordinator.turn(), self.store.write() as tx:
-            task, now = _named(tx, name), self.clock()
+            task, now = named(tx, name), self.clock()
             if task.status is not TaskStatus.RUNNING:
                 return _summary(tx, task)
             tx.set_status(task.id, TaskStatus.STOPPED, now=now)
@@ -111,7 +112,7 @@ class Tasks:
     def history(self, name: str) -> TaskHistory:
         """Every attempt and every checkpoint of a task."""
         with self.coordinator.turn(), self.store.read() as view:
-            task = _named(view, name)
+            task = named(view, name)
             attempts = view.rounds(task.id)
             tallies = view.tallies(task.id)
             return TaskHistory(
@@ -160,7 +161,8 @@ def _same_task(view: Reading, message: CreateTask) -> Task | None:
     return known
 
 
-def _named(view: Reading, name: str) -> Task:
+def named(view: Reading, name: str) -> Task:
+    """Raises NotFound."""
     task = view.task_named(name)
     if task is None:
         raise NotFound(f"no task {name[:64]!r}; list the tasks to see their names")
@@ -221,4 +223,11 @@ def _round_summary(round_: Round, tally: RoundTally | None) -> RoundSummary:
         base_version=round_.base_version,
         opened_at=round_.opened_at,
         closed_at=round_.closed_at,
+        ends_at=_deadline(round_),
+        states=tally.states,
     )
+
+
+def _deadline(round_: Round) -> float | None:
+    is_running = round_.is_open and math.isfinite(round_.next_deadline)
+    return round_.next_deadline if is_running else None

@@ -21,7 +21,16 @@ ARROWS = {
 CONFINED = {
     "tensorflow": ["model_export"],
     "keras": ["model_export"],
-    "flask": ["server/app.py", "server/device_api.py", "server/admin_api.py", "server/http.py"],
+    "flask": [
+        "server/app.py",
+        "server/device_api.py",
+        "server/admin_api.py",
+        "server/watch_api.py",
+        "server/page_api.py",
+        "server/http.py",
+    ],
+    "prometheus_client": ["server/watch"],
+    "structlog": ["server/watch"],
     "sqlalchemy": ["server/store", "server/tables.py", "server/migrations"],
     "alembic": ["server/store", "server/migrations"],
     "waitress": ["server/serve.py"],

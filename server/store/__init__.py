@@ -4,12 +4,27 @@ One file per subject holds what can be asked of it and what can be changed; ``Re
 ``Writing`` join the subjects. A question that spans subjects lies with the one it returns.
 """
 
+from .census import Census
 from .checkpoints import Checkpoint
+from .connected import Transition
 from .engine import Store
 from .reading import Reading
+from .sightings import HOUR_S, Course
 from .tallies import RoundTally
 from .tasks import Task
 from .updates import Update
 from .writing import Writing
 
-__all__ = ["Checkpoint", "Reading", "RoundTally", "Store", "Task", "Update", "Writing"]
+__all__ = [
+    "HOUR_S",
+    "Census",
+    "Checkpoint",
+    "Course",
+    "Reading",
+    "RoundTally",
+    "Store",
+    "Task",
+    "Transition",
+    "Update",
+    "Writing",
+]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Executable, Row, bindparam, func, insert, select
@@ -18,6 +19,18 @@ _NOTE = insert(history).values(
     entity_id=bindparam("of_id"),
     seq=select(func.coalesce(func.max(history.c.seq), 0) + 1).where(_OF_ENTITY).scalar_subquery(),
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transition:
+    """Something has changed its state; ``about`` names what it belongs to."""
+
+    entity: str
+    entity_id: str
+    state: str
+    reason: str | None
+    at: float
+    about: Mapping[str, object]
 
 
 class Connected:
@@ -37,7 +50,14 @@ class Connected:
 
 
 class Historian(Connected):
-    """Changes within one transaction; every change of a state leaves a history row."""
+    """Changes within one transaction; every change of a state leaves a history row.
+
+    ``transitions`` are those of this transaction, which has not happened until it is committed.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self.transitions: list[Transition] = []
 
     def _run(self, statement: Executable, **values: object) -> None:
         self._connection.execute(statement, values)
@@ -55,7 +75,17 @@ class Historian(Connected):
         *,
         now: float,
         reason: str | None = None,
+        about: Mapping[str, object] | None = None,
     ) -> None:
+        noted = Transition(
+            entity=entity,
+            entity_id=str(entity_id),
+            state=str(state),
+            reason=reason,
+            at=now,
+            about=about or {},
+        )
+        self.transitions.append(noted)
         values = {
             "of": entity,
             "of_id": str(entity_id),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from ...protocol.errors import Unavailable
 from ..migrations import upgrade
+from .connected import Transition
 from .reading import Reading
 from .writing import Writing
 
@@ -31,11 +32,13 @@ class Store:
 
     Writers take turns in this process before they ask SQLite, whose own queue is unfair, and they
     begin IMMEDIATE: a transaction that reads first and writes later would lose to another writer.
+    ``notice`` is told the transitions of each transaction once they are durable.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._writer = threading.Lock()
+        self.notice: Callable[[Sequence[Transition]], None] = lambda transitions: None
 
     @classmethod
     def open(cls, path: Path, *, connections: int) -> Store:
@@ -60,7 +63,10 @@ class Store:
     def write(self) -> Iterator[Writing]:
         """All or nothing; durable when the block has ended."""
         with self._writer, self._transaction(is_write=True) as connection:
-            yield Writing(connection)
+            tx = Writing(connection)
+            yield tx
+        if tx.transitions:
+            self.notice(tx.transitions)
 
     def require_ready(self) -> None:
         """Raises Unavailable when the database does not answer."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from .assignments import AssignmentQuestions
+from .census import CensusQuestions
 from .checkpoints import CheckpointQuestions
 from .deposits import DepositQuestions
 from .devices import DeviceQuestions
 from .rounds import RoundQuestions
+from .sightings import SightingQuestions
 from .tallies import TallyQuestions
 from .tasks import TaskQuestions
 from .updates import UpdateQuestions
@@ -21,5 +23,7 @@ class Reading(
     AssignmentQuestions,
     UpdateQuestions,
     TallyQuestions,
+    SightingQuestions,
+    CensusQuestions,
 ):
     """The questions, within one transaction."""

@@ -10,7 +10,7 @@ from sqlalchemy import Row, bindparam, insert, select, update
 from ...protocol.admin import RoundPhase
 from .. import rounds as machine
 from ..rounds import Round
-from ..tables import rounds
+from ..tables import rounds, tasks
 from .connected import Connected, Historian
 
 _ROUND = select(rounds).where(rounds.c.id == bindparam("round_id"))
@@ -21,6 +21,7 @@ _CURRENT_ROUND = _UNDER_WAY.where(rounds.c.task_id == bindparam("task_id"))
 _OPEN_ROUND = (rounds.c.id == bindparam("of_round")) & rounds.c.phase.in_(
     sorted(machine.OPEN_PHASES)
 )
+_TASK_NAME = select(tasks.c.name).where(tasks.c.id == bindparam("task_id"))
 _TAKE_PLACE = (
     update(rounds)
     .where(_OPEN_ROUND, rounds.c.assigned < rounds.c.capacity)
@@ -60,7 +61,8 @@ class RoundChanges(RoundQuestions, Historian):
         values = asdict(opened)
         del values["id"]
         row = self._the(insert(rounds).values(values).returning(rounds.c.id))
-        self._note("round", row.id, opened.phase, now=opened.opened_at)
+        about = self._about(opened)
+        self._note("round", row.id, opened.phase, now=opened.opened_at, about=about)
 
     def move_round(self, before: Round, after: Round, *, now: float) -> None:
         """Takes a round from one phase to another, if it still is where it was believed to be."""
@@ -76,7 +78,8 @@ class RoundChanges(RoundQuestions, Historian):
             closed_at=after.closed_at,
         )
         if after.phase is not before.phase:
-            self._note("round", after.id, after.phase, reason=after.reason, now=now)
+            about = self._about(after)
+            self._note("round", after.id, after.phase, reason=after.reason, now=now, about=about)
 
     def claim_round(self, round_id: int) -> Round | None:
         """Takes the next epoch of a round that waits for its sum, or None if it no longer does."""
@@ -97,6 +100,16 @@ class RoundChanges(RoundQuestions, Historian):
     def give_place_back(self, round_id: int) -> None:
         """A closed round keeps its counts."""
         self._run(_GIVE_PLACE_BACK, of_round=round_id)
+
+    def _about(self, round_: Round) -> dict[str, object]:
+        return {
+            "task": self._the(_TASK_NAME, task_id=round_.task_id).name,
+            "round": round_.number,
+            "attempt": round_.attempt,
+            "assigned": round_.assigned,
+            "accepted": round_.accepted,
+            "goal": round_.goal,
+        }
 
 
 def round_of_row(row: Row[Any]) -> Round:

@@ -65,14 +65,15 @@ class TaskChanges(TaskQuestions, Historian):
             )
             .returning(tasks.c.id)
         )
-        self._note("task", row.id, TaskStatus.RUNNING, now=now)
+        self._note("task", row.id, TaskStatus.RUNNING, now=now, about={"task": message.name})
         return int(row.id)
 
     def set_status(self, task_id: int, status: TaskStatus, *, now: float) -> None:
         """Stops or finishes a running task."""
         running = (tasks.c.id == task_id) & (tasks.c.status == TaskStatus.RUNNING)
         self._swap(update(tasks).where(running), status=status)
-        self._note("task", task_id, status, now=now)
+        about = {"task": self.task(task_id).message.name}
+        self._note("task", task_id, status, now=now, about=about)
 
 
 @lru_cache(maxsize=64)

@@ -8,6 +8,7 @@ from .deposits import DepositChanges
 from .devices import DeviceChanges
 from .reading import Reading
 from .rounds import RoundChanges
+from .sightings import SightingChanges
 from .tasks import TaskChanges
 from .updates import UpdateChanges
 
@@ -20,6 +21,7 @@ class Writing(
     RoundChanges,
     AssignmentChanges,
     UpdateChanges,
+    SightingChanges,
     Reading,
 ):
     """The questions and the changes, within one transaction."""

@@ -9,7 +9,7 @@ from pocketfed.protocol.errors import PocketFedError, Problem, from_problem
     [
         ("GET", "/", (404, "not_found")),
         ("GET", "/v1/nothing", (404, "not_found")),
-        ("GET", "/v1/devices", (405, "protocol_error")),
+        ("GET", "/v1/devices", (405, "method_not_allowed")),
         ("POST", "/v1/devices", (400, "malformed_payload")),
     ],
 )

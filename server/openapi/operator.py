@@ -1,0 +1,72 @@
+"""The operations of an operator; docs/protocol.md, "Operator"."""
+
+from __future__ import annotations
+
+from ...protocol import admin, errors
+from .operation import OCTETS, Access, Answer, Operation
+
+_TASK = Answer(200, "the task as it is now", admin.TaskSummary)
+
+OPERATOR = (
+    Operation(
+        method="PUT",
+        route="/v1/admin/blobs/<sha256>",
+        name="put_blob",
+        summary="Keeps bytes under their SHA-256.",
+        access=Access.OPERATOR,
+        body=OCTETS,
+        answers=(Answer(201, "they are new"), Answer(200, "they were there")),
+        problems=(errors.DigestMismatch, errors.LengthRequired),
+    ),
+    Operation(
+        method="POST",
+        route="/v1/admin/tasks",
+        name="create_task",
+        summary="Opens round 1 on a checkpoint.",
+        access=Access.OPERATOR,
+        body=admin.CreateTask,
+        answers=(Answer(201, "the task", admin.TaskSummary), _TASK),
+        problems=(
+            errors.NotFound,
+            errors.NameTaken,
+            errors.SpecMismatch,
+            errors.ImplausibleReport,
+        ),
+    ),
+    Operation(
+        method="GET",
+        route="/v1/admin/tasks",
+        name="tasks",
+        summary="Every task, oldest first.",
+        access=Access.OPERATOR,
+        answers=(Answer(200, "the tasks", admin.TaskList),),
+    ),
+    Operation(
+        method="GET",
+        route="/v1/admin/tasks/<name>",
+        name="history",
+        summary="Every attempt and every checkpoint of a task.",
+        access=Access.OPERATOR,
+        answers=(Answer(200, "the history", admin.TaskHistory),),
+        problems=(errors.NotFound,),
+    ),
+    Operation(
+        method="GET",
+        route="/v1/admin/tasks/<name>/funnel",
+        name="funnel",
+        summary="What became of the devices that checked in.",
+        access=Access.OPERATOR,
+        query=("window_s",),
+        answers=(Answer(200, "the funnel", admin.Funnel),),
+        problems=(errors.NotFound, errors.MalformedPayload),
+    ),
+    Operation(
+        method="POST",
+        route="/v1/admin/tasks/<name>/stop",
+        name="stop",
+        summary="Ends a task.",
+        access=Access.OPERATOR,
+        answers=(_TASK,),
+        problems=(errors.NotFound,),
+    ),
+)
