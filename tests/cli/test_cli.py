@@ -40,7 +40,7 @@ def test_helpfull_shows_the_flags_of_absl_too(capsys: pytest.CaptureFixture[str]
     ("words", "sentence"),
     [
         (["fly"], "there is no command 'fly'; see pocketfed --help"),
-        (["task"], "use one of: task create, task list, task status, task checkpoint, task stop"),
+        (["task"], "task list, task status, task funnel, task checkpoint, task stop"),
         (["task", "destroy"], "use one of: task create"),
         (["verify"], "got nothing, expected DIR"),
         (["verify", "a", "b"], "got a b, expected DIR"),

@@ -3,10 +3,19 @@
 import io
 
 import msgspec
-from pocketfed.cli.tables import show_cost, show_history, show_tasks, show_verification
+from pocketfed.cli.tables import (
+    show_cost,
+    show_funnel,
+    show_history,
+    show_tasks,
+    show_verification,
+)
 from pocketfed.model_export import Check, Verification
 from pocketfed.protocol.admin import (
     CheckpointSummary,
+    Funnel,
+    FunnelStage,
+    FunnelStep,
     RoundPhase,
     RoundSummary,
     TaskHistory,
@@ -50,6 +59,37 @@ TASK = TaskSummary(
 
 def console(shown: io.StringIO) -> Console:
     return Console(file=shown, width=80, force_terminal=False)
+
+
+def test_a_funnel_says_how_many_went_on_and_why_others_did_not() -> None:
+    shown = io.StringIO()
+    steps = (
+        FunnelStep(stage=FunnelStage.CHECKED_IN, reached=2000, lost={"round_full": 500}),
+        FunnelStep(stage=FunnelStage.ASSIGNED, reached=1500, waiting=1, lost={"late": 2}),
+    )
+    funnel = Funnel(
+        task="digits",
+        population="demo",
+        since=0.0,
+        until=1.0,
+        steps=steps,
+        refused={"spec_mismatch": 3},
+    )
+    show_funnel(funnel, console(shown))
+    lines = [line.split() for line in shown.getvalue().splitlines()]
+    assert lines[1:] == [
+        ["checked", "in", "2,000", "100%", "0", "500", "round", "full", "500"],
+        ["assigned", "1,500", "75%", "1", "2", "late", "2"],
+        ["uploads", "refused:", "spec", "mismatch", "3"],
+    ]
+
+
+def test_a_funnel_that_nobody_entered_has_no_shares() -> None:
+    shown = io.StringIO()
+    step = FunnelStep(stage=FunnelStage.CHECKED_IN, reached=0)
+    empty = Funnel(task="digits", population="demo", since=0.0, until=1.0, steps=(step,))
+    show_funnel(empty, console(shown))
+    assert shown.getvalue().splitlines()[1].split() == ["checked", "in", "0", "0", "0"]
 
 
 def test_the_history_fits_80_columns() -> None:

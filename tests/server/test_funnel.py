@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from itertools import pairwise
 
 import pytest
@@ -200,3 +205,43 @@ def _unavailable(*_: object) -> None:
     from pocketfed.protocol.errors import Unavailable
 
     raise Unavailable("the database failed")
+
+
+def test_a_data_folder_from_before_there_was_a_funnel_is_upgraded(server) -> None:
+    server.create_task(goal=2)
+    for value in (0.25, 0.5):
+        server.phone().serve(server.delta(value))
+    server.stop()
+    with closing(sqlite3.connect(server.data / "pocketfed.sqlite3")) as database:
+        database.execute("DROP TABLE sightings")
+        database.execute("UPDATE alembic_version SET version_num = '0001'")
+        database.commit()
+    server.start()
+    server.admin.stop("task")
+    server.phone().check_in()
+    assert reached(server) == {
+        "checked_in": 3,
+        "assigned": 2,
+        "reported": 2,
+        "uploaded": 2,
+        "folded": 2,
+    }
+
+
+def test_the_command_prints_the_funnel(live, rehearsal_in) -> None:
+    live.create_task(rehearsal_in.delta(1.0))
+    live.phone().serve(rehearsal_in.delta(0.5))
+    token = (live.data / "admin.token").read_text().strip()
+    words = ["task", "funnel", "task", f"--server={live.url}", "--hours=1"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pocketfed.cli", *words],
+        env={**os.environ, "POCKETFED_ADMIN_TOKEN": token},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    lines = done.stdout.splitlines()
+    assert [line.split()[-4:] for line in lines if line.startswith("uploaded")] == [
+        ["1", "100%", "1", "0"]
+    ]

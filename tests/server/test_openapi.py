@@ -28,6 +28,7 @@ CHECKS: list[Any] = [
     response_schema_conformance,
 ]
 EXAMPLES = 40
+UNHURRIED = [hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.filter_too_much]
 
 
 @schemathesis.serializer(wire.MEDIA_TYPE)
@@ -95,11 +96,13 @@ def test_whatever_is_sent_the_answer_is_one_that_is_described(server, name) -> N
     is_operators = operation.path.startswith("/v1/admin")
     token = server.server.admin_token if is_operators else phone.token
     here = {one.name: known[one.name] for one in operation.path_parameters}
-    cases = st.one_of(
-        operation.as_strategy(generation_mode=mode, path_parameters=path)
-        for mode in GenerationMode
-        for path in ([here, None] if here else [None])
-        if mode is GenerationMode.POSITIVE or operation.body or operation.query
+    cases: Any = st.one_of(
+        [
+            operation.as_strategy(generation_mode=mode, path_parameters=path)
+            for mode in GenerationMode
+            for path in ([here, None] if here else [None])
+            if mode is GenerationMode.POSITIVE or operation.body or operation.query
+        ]
     )
 
     @hypothesis.settings(
@@ -107,7 +110,7 @@ def test_whatever_is_sent_the_answer_is_one_that_is_described(server, name) -> N
         deadline=None,
         derandomize=True,
         database=None,
-        suppress_health_check=list(hypothesis.HealthCheck),
+        suppress_health_check=UNHURRIED,
     )
     @hypothesis.given(case=cases)
     def converse(case: Any) -> None:

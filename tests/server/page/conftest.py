@@ -132,13 +132,23 @@ class Browser:
             self.complaints.append(parameters["entry"]["text"])
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Browser]:
-    """A fresh browser; without Chromium the test is skipped, or fails where all is required."""
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Without Chromium the tests are skipped, or fail where all is required."""
     executable = shutil.which("chromium") or shutil.which("google-chrome")
     if executable is None:
         say = pytest.fail if os.environ.get("POCKETFED_REQUIRE_ALL") == "1" else pytest.skip
         say("needs Chromium: apt-get install chromium")
-    started = Browser(executable, tmp_path / "profile")
+    started = Browser(executable, tmp_path_factory.mktemp("profile"))
     yield started
     started.close()
+
+
+@pytest.fixture
+def browser(chromium: Browser) -> Browser:
+    """The browser without a cookie, at a desktop's size."""
+    chromium.show("about:blank")
+    chromium.command("Network.clearBrowserCookies")
+    chromium.look_like(width=1280, height=900)
+    chromium.complaints.clear()
+    return chromium
