@@ -22,7 +22,7 @@ from pocketfed.protocol.errors import (
     RoundClosed,
 )
 from pocketfed.protocol.messages import AssignmentState, Outcome, Report
-from pocketfed.server.funnel import steps
+from pocketfed.server.funnel import Funnels, steps
 from pocketfed.server.store import Course
 
 HOUR_S = 3600.0
@@ -188,6 +188,18 @@ def test_a_strangers_upload_is_not_counted(server) -> None:
     assert server.put_update(stranger, server.body(0.5)).json()["code"] == NotAssigned.code
     assert server.admin.funnel("task").refused == {}
     assert server.rows("sightings") == []
+
+
+def test_only_the_device_that_holds_the_place_is_counted(server) -> None:
+    server.create_task()
+    phone = server.phone()
+    phone.check_in()
+    funnels = Funnels(store=server.server.coordinator._store, clock=server.clock)
+    funnels.refuse("a stranger", phone.place.assignment_id, NonFiniteDelta("NaN"))
+    funnels.refuse(phone.client.device.device_id, "nothing", NonFiniteDelta("NaN"))
+    assert server.rows("sightings") == []
+    funnels.refuse(phone.client.device.device_id, phone.place.assignment_id, NonFiniteDelta("NaN"))
+    assert len(server.rows("sightings")) == 1
 
 
 def test_a_refusal_is_answered_even_if_it_cannot_be_counted(server, monkeypatch) -> None:

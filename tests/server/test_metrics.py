@@ -178,6 +178,7 @@ def test_metrics_may_ask_for_a_token(rehearse) -> None:
     assert server.http.get("/metrics", headers=right).status_code == 200
 
 
+@pytest.mark.slow
 def test_processes_that_share_their_counts_answer_with_the_sum(tmp_path) -> None:
     """A launcher and three workers, one after the other; the last one is asked."""
     done = subprocess.run(
