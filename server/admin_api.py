@@ -6,16 +6,17 @@ import re
 
 from flask import Blueprint, Response, request
 
-from ..protocol.admin import CreateTask
+from ..protocol.admin import CreateTask, PostEvaluation, RollBack
 from ..protocol.errors import LengthRequired, MalformedPayload, PayloadTooLarge
 from .access import Access
+from .control import Control
 from .http import bearer, content_length, parse, raw_body, render
 from .tasks import Tasks
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
-def blueprint(tasks: Tasks, access: Access, *, max_blob_bytes: int) -> Blueprint:
+def blueprint(tasks: Tasks, control: Control, access: Access, *, max_blob_bytes: int) -> Blueprint:
     """The routes of an operator; docs/protocol.md, "Operator"."""
     api = Blueprint("admin_api", __name__, url_prefix="/v1/admin")
 
@@ -48,8 +49,28 @@ def blueprint(tasks: Tasks, access: Access, *, max_blob_bytes: int) -> Blueprint
     def history(name: str) -> Response:
         return render(tasks.history(name))
 
+    _add_control(api, control)
+    return api
+
+
+def _add_control(api: Blueprint, control: Control) -> None:
+    @api.post("/tasks/<name>/pause")
+    def pause(name: str) -> Response:
+        return render(control.pause(name))
+
+    @api.post("/tasks/<name>/resume")
+    def resume(name: str) -> Response:
+        return render(control.resume(name))
+
     @api.post("/tasks/<name>/stop")
     def stop(name: str) -> Response:
-        return render(tasks.stop(name))
+        return render(control.stop(name))
 
-    return api
+    @api.post("/tasks/<name>/rollback")
+    def roll_back(name: str) -> Response:
+        return render(control.roll_back(name, parse(request, RollBack).version))
+
+    @api.post("/tasks/<name>/evaluations")
+    def evaluate(name: str) -> Response:
+        evaluation, is_new = control.evaluate(name, parse(request, PostEvaluation))
+        return render(evaluation, 201 if is_new else 200)

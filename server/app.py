@@ -15,6 +15,7 @@ from .access import Access
 from .admission import Admission
 from .blobs import Blobs
 from .config import Config
+from .control import Control
 from .coordinator import Coordinator
 from .delivery import Delivery
 from .folder import DataFolder
@@ -64,12 +65,13 @@ def create_app(
         admission = Admission(store=store, coordinator=coordinator, clock=clock, entropy=entropy)
         delivery = Delivery(store=store, blobs=blobs, coordinator=coordinator, clock=clock)
         tasks = Tasks(store=store, blobs=blobs, coordinator=coordinator, clock=clock)
+        control = Control(store=store, coordinator=coordinator, clock=clock)
 
         app = Flask(__name__, static_folder=None)
         app.config["MAX_CONTENT_LENGTH"] = MAX_JSON_BYTES
         app.register_blueprint(device_api.blueprint(admission, delivery, access))
         app.register_blueprint(
-            admin_api.blueprint(tasks, access, max_blob_bytes=config.max_blob_bytes)
+            admin_api.blueprint(tasks, control, access, max_blob_bytes=config.max_blob_bytes)
         )
         answer_errors(app)
         _answer_probes(app, store)

@@ -8,8 +8,17 @@ from .checkpoints import Checkpoint
 from .engine import Store
 from .reading import Reading
 from .tallies import RoundTally
-from .tasks import Task
+from .tasks import LIVE_STATUSES, Task
 from .updates import Update
 from .writing import Writing
 
-__all__ = ["Checkpoint", "Reading", "RoundTally", "Store", "Task", "Update", "Writing"]
+__all__ = [
+    "LIVE_STATUSES",
+    "Checkpoint",
+    "Reading",
+    "RoundTally",
+    "Store",
+    "Task",
+    "Update",
+    "Writing",
+]

@@ -6,6 +6,7 @@ from .assignments import AssignmentQuestions
 from .checkpoints import CheckpointQuestions
 from .deposits import DepositQuestions
 from .devices import DeviceQuestions
+from .evaluations import EvaluationQuestions
 from .rounds import RoundQuestions
 from .tallies import TallyQuestions
 from .tasks import TaskQuestions
@@ -20,6 +21,7 @@ class Reading(
     RoundQuestions,
     AssignmentQuestions,
     UpdateQuestions,
+    EvaluationQuestions,
     TallyQuestions,
 ):
     """The questions, within one transaction."""

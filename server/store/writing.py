@@ -6,6 +6,7 @@ from .assignments import AssignmentChanges
 from .checkpoints import CheckpointChanges
 from .deposits import DepositChanges
 from .devices import DeviceChanges
+from .evaluations import EvaluationChanges
 from .reading import Reading
 from .rounds import RoundChanges
 from .tasks import TaskChanges
@@ -20,6 +21,7 @@ class Writing(
     RoundChanges,
     AssignmentChanges,
     UpdateChanges,
+    EvaluationChanges,
     Reading,
 ):
     """The questions and the changes, within one transaction."""
