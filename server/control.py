@@ -39,7 +39,7 @@ class Control:
         return self._set(name, TaskStatus.RUNNING)
 
     def stop(self, name: str) -> TaskSummary:
-        """Ends a task and abandons its rounds; a task that has ended stays as it is."""
+        """Ends a task and abandons its rounds, the last evaluation of a finished one among them."""
         with self.coordinator.turn(), self.store.write() as tx:
             task, now = named(tx, name), self.clock()
             if task.status in LIVE_STATUSES:

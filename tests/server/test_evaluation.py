@@ -302,3 +302,10 @@ def test_an_evaluation_survives_a_restart_while_it_waits_for_its_means(server) -
     server.restart()
     tell(judge(server))
     assert [one.devices for one in server.admin.history("task").evaluations] == [2]
+
+
+def test_stopping_a_finished_task_ends_its_last_evaluation(server) -> None:
+    begin(server, rounds=1)
+    assert server.admin.stop("task").status is TaskStatus.FINISHED
+    assert evaluation_rounds(server) == [(1, 1, RoundPhase.ABANDONED, "stopped")]
+    assert server.phone().check_in(message=JUDGE).reason is RejectionReason.NO_TASK
