@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from ..protocol.artifact import Artifact
 from ..protocol.plan import RoundSettings
+from . import control, model_flags, models
 from . import flags as groups
-from . import model_flags, models
 from .flags import Group, Values
 from .parsing import exactly, optional_path, required
 from .tables import show_funnel, show_history, show_tasks
@@ -60,45 +60,43 @@ def _serve(words: list[str], values: Values) -> None:
 def _task_create(words: list[str], values: Values) -> None:
     (name,) = exactly(words, "NAME")
     artifact = Artifact.read(Path(required(values, "artifact")))
-    task = groups.admin_of(values).create_task(
-        name,
-        artifact=artifact,
-        population=values.population,
-        plan=groups.plan_of(values, default=artifact.manifest.plan),
-        settings=groups.settings_of(values, default=RoundSettings()),
-    )
+    with groups.admin_of(values) as admin:
+        task = admin.create_task(
+            name,
+            artifact=artifact,
+            population=values.population,
+            plan=groups.plan_of(values, default=artifact.manifest.plan),
+            settings=groups.settings_of(values, default=RoundSettings()),
+        )
     print(f"task {task.name} is {task.status} for the population {task.population}")
 
 
 def _task_list(words: list[str], values: Values) -> None:
     exactly(words)
-    show_tasks(groups.admin_of(values).tasks())
+    with groups.admin_of(values) as admin:
+        show_tasks(admin.tasks())
 
 
 def _task_status(words: list[str], values: Values) -> None:
     (name,) = exactly(words, "NAME")
-    show_history(groups.admin_of(values).history(name))
+    with groups.admin_of(values) as admin:
+        show_history(admin.history(name))
 
 
 def _task_funnel(words: list[str], values: Values) -> None:
     (name,) = exactly(words, "NAME")
     window_s = None if values.hours is None else values.hours * 3600.0
-    show_funnel(groups.admin_of(values).funnel(name, window_s=window_s))
+    with groups.admin_of(values) as admin:
+        show_funnel(admin.funnel(name, window_s=window_s))
 
 
 def _task_checkpoint(words: list[str], values: Values) -> None:
     (name,) = exactly(words, "NAME")
     out = Path(required(values, "out"))
-    admin = groups.admin_of(values)
-    newest = admin.history(name).task.checkpoint
-    out.write_bytes(admin.download(newest))
+    with groups.admin_of(values) as admin:
+        newest = admin.history(name).task.checkpoint
+        out.write_bytes(admin.download(newest))
     print(f"{out}: checkpoint {newest.version} of {name}, {newest.bytes:,} bytes")
-
-
-def _task_stop(words: list[str], values: Values) -> None:
-    (name,) = exactly(words, "NAME")
-    task = groups.admin_of(values).stop(name)
-    print(f"task {task.name} is {task.status} after {task.committed} rounds")
 
 
 def _simulate(words: list[str], values: Values) -> None:
@@ -231,7 +229,35 @@ COMMANDS = {
             "NAME",
             "Ends a task; its checkpoints stay.",
             (groups.connection,),
-            _task_stop,
+            control.stop,
+        ),
+        Command(
+            "task pause",
+            "NAME",
+            "Gives no more places; devices that hold one may finish.",
+            (groups.connection,),
+            control.pause,
+        ),
+        Command(
+            "task resume",
+            "NAME",
+            "Gives places again.",
+            (groups.connection,),
+            control.resume,
+        ),
+        Command(
+            "task rollback",
+            "NAME --version=V",
+            "Makes the weights of an older checkpoint the newest, as a version of their own.",
+            (control.group, groups.connection),
+            control.roll_back,
+        ),
+        Command(
+            "evaluate",
+            "--artifact=DIR --task=NAME",
+            "Measures checkpoints of a task on a test set, with the phones' runtime.",
+            (control.evaluation, groups.data, groups.connection),
+            control.evaluate,
         ),
         Command(
             "simulate",

@@ -6,9 +6,10 @@ read back here too.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -35,6 +36,10 @@ _SETTINGS_HELP = {
     "upload_timeout_s": "seconds one device has to upload",
     "server_learning_rate": "step of the server optimizer; 1 is federated averaging",
     "rounds": "rounds to commit before the task ends; no end if not given",
+}
+_EVALUATION_HELP = {
+    "every": "devices measure every this many versions; they measure none if not given",
+    "goal": "reports that end a round of measuring; else as in training",
 }
 _PLAN_HELP = {
     "epochs": "passes over the local examples (E)",
@@ -96,6 +101,8 @@ def task(values: Values) -> None:
 
 def rounds(values: Values) -> None:
     _of_record(RoundSettings, _SETTINGS_HELP, values)
+    for name, text in _EVALUATION_HELP.items():
+        flags.DEFINE_integer(f"evaluate_{name}", None, text, lower_bound=1, flag_values=values)
     retry = RoundSettings().retry
     flags.DEFINE_list(
         "retry_s",
@@ -191,6 +198,11 @@ def settings_of(values: Values, *, default: RoundSettings) -> RoundSettings:
     fields = {**_plain(default), **_given(values, _SETTINGS_HELP)}
     if values["retry_s"].present:
         fields["retry"] = _window(values.retry_s)
+    if values.evaluate_every is not None:
+        given = {name: values[f"evaluate_{name}"].value for name in _EVALUATION_HELP}
+        fields["evaluation"] = given
+    elif values.evaluate_goal is not None:
+        raise ConfigError("evaluate_goal", values.evaluate_goal, "give --evaluate_every with it")
     return RoundSettings.of(fields)
 
 
@@ -203,9 +215,12 @@ def admin_token_of(values: Values) -> str:
     return token
 
 
-def admin_of(values: Values) -> AdminClient:
+@contextlib.contextmanager
+def admin_of(values: Values) -> Iterator[AdminClient]:
     """The operator's client the flags ask for; raises ConfigError without a token."""
-    return AdminClient(Session(values.server), token=admin_token_of(values))
+    token = admin_token_of(values)
+    with Session(values.server) as session:
+        yield AdminClient(session, token=token)
 
 
 def holder(groups: Sequence[Group]) -> Values:

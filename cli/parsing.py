@@ -19,7 +19,7 @@ def exactly(words: list[str], *names: str) -> list[str]:
 
 
 def required(values: Values, name: str) -> str:
-    if not values[name].value:
+    if values[name].value in (None, ""):
         raise UsageError(f"--{name} is missing")
     return str(values[name].value)
 

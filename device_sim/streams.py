@@ -20,6 +20,8 @@ class Purpose(IntEnum):
     DROP_OUT = 4
     SHUFFLE = 5
     RETRY = 6
+    EVALUATION = 7
+    EVALUATION_DROP_OUT = 8
 
 
 def stream(seed: int, purpose: Purpose, *keys: int) -> np.random.Generator:

@@ -6,9 +6,10 @@ import re
 
 from flask import Blueprint, Response, request
 
-from ..protocol.admin import CreateTask
+from ..protocol.admin import CreateTask, PostEvaluation, RollBack
 from ..protocol.errors import LengthRequired, MalformedPayload, PayloadTooLarge
 from .access import Access
+from .control import Control
 from .funnel import Funnels
 from .http import bearer, content_length, parse, positive, raw_body, render
 from .tasks import Tasks
@@ -16,7 +17,9 @@ from .tasks import Tasks
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
-def blueprint(tasks: Tasks, funnels: Funnels, access: Access, *, max_blob_bytes: int) -> Blueprint:
+def blueprint(
+    tasks: Tasks, control: Control, funnels: Funnels, access: Access, *, max_blob_bytes: int
+) -> Blueprint:
     """The routes of an operator; docs/protocol.md, "Operator"."""
     api = Blueprint("admin_api", __name__, url_prefix="/v1/admin")
 
@@ -53,8 +56,28 @@ def blueprint(tasks: Tasks, funnels: Funnels, access: Access, *, max_blob_bytes:
     def funnel(name: str) -> Response:
         return render(funnels.of(name, window_s=positive(request, "window_s")))
 
+    _add_control(api, control)
+    return api
+
+
+def _add_control(api: Blueprint, control: Control) -> None:
+    @api.post("/tasks/<name>/pause")
+    def pause(name: str) -> Response:
+        return render(control.pause(name))
+
+    @api.post("/tasks/<name>/resume")
+    def resume(name: str) -> Response:
+        return render(control.resume(name))
+
     @api.post("/tasks/<name>/stop")
     def stop(name: str) -> Response:
-        return render(tasks.stop(name))
+        return render(control.stop(name))
 
-    return api
+    @api.post("/tasks/<name>/rollback")
+    def roll_back(name: str) -> Response:
+        return render(control.roll_back(name, parse(request, RollBack).version))
+
+    @api.post("/tasks/<name>/evaluations")
+    def evaluate(name: str) -> Response:
+        evaluation, is_new = control.evaluate(name, parse(request, PostEvaluation))
+        return render(evaluation, 201 if is_new else 200)

@@ -23,16 +23,23 @@ from ..protocol.messages import (
     RejectionReason,
     Resource,
 )
+from ..protocol.plan import RoundKind
 from ..protocol.weights import WeightSpec
 from . import rounds
 from .access import token_digest
 from .coordinator import Coordinator
+from .offers import Offer, in_fair_order
 from .rounds import Round
 from .store import Reading, Store, Task, Writing
 from .watch import bind
 
 CODEC = "float32"
 MAX_VERSION_LENGTH = 100
+# The last version of a task that is finished is still measured.
+_KINDS_SERVED = {
+    TaskStatus.RUNNING: tuple(RoundKind),
+    TaskStatus.FINISHED: (RoundKind.EVALUATE,),
+}
 _DETAILS = {
     RejectionReason.NO_TASK: "no task of this population runs",
     RejectionReason.ROUND_FULL: "every place of this round is taken",
@@ -74,17 +81,12 @@ class Admission:
             tasks = tx.tasks_of(population)
             if not tasks:
                 raise NotFound(f"no population {population[:64]!r}; check the app's settings")
-            running = [task for task in tasks if task.status is TaskStatus.RUNNING]
-            open_rounds = [
-                (task, round_)
-                for task in running
-                if (round_ := self.coordinator.current_round(tx, task.id, now))
-            ]
+            offers = self._offers(tx, tasks, message.capabilities, now)
             held = tx.open_assignment(device_id=device_id, population=population, now=now)
             if held is not None:
                 return self._describe(tx, held, now)
-            reasons = [RejectionReason.NO_TASK] if not open_rounds else []
-            for task, round_ in open_rounds:
+            reasons = [RejectionReason.NO_TASK] if not offers else []
+            for task, round_ in offers:
                 given = self._place(tx, task, round_, device_id, message.capabilities, now)
                 if isinstance(given, rounds.Assignment):
                     return self._describe(tx, given, now)
@@ -96,6 +98,18 @@ class Admission:
                 detail=_DETAILS[reasons[0]],
                 retry=tasks[0].message.settings.retry,
             )
+
+    def _offers(
+        self, tx: Writing, tasks: list[Task], capabilities: Capabilities, now: float
+    ) -> list[Offer]:
+        """The rounds a device could serve, the one that wants it most first."""
+        return in_fair_order(
+            (task, round_)
+            for task in tasks
+            for kind in _KINDS_SERVED.get(task.status, ())
+            if kind in capabilities.kinds
+            and (round_ := self.coordinator.current_round(tx, task.id, kind, now))
+        )
 
     def _place(
         self,
@@ -118,9 +132,10 @@ class Admission:
             round_id=round_.id,
             device_id=device_id,
             assigned_at=now,
-            ends_at=now + task.message.settings.compute_timeout_s,
+            ends_at=now + task.message.settings.for_kind(round_.kind).compute_timeout_s,
         )
         tx.add_assignment(given)
+        tx.take_turn(task.id)
         self.coordinator.expect(given.ends_at)
         self.coordinator.settle(tx, taken, now)
         return given
@@ -129,13 +144,15 @@ class Admission:
         round_ = view.round(held.round_id)
         task = view.task(round_.task_id)
         message, settings = task.message, task.message.settings
-        base = view.newest_checkpoint(task.id)
-        bind(task=message.name, round=round_.number, attempt=round_.attempt, assignment=held.id)
+        base = view.the_checkpoint(task.id, round_.base_version)
+        bind(task=message.name, kind=round_.kind.value, round=round_.number, attempt=round_.attempt)
+        bind(assignment=held.id)
         remaining_s = max(0.0, held.ends_at - now)
         has_reported = held.state is AssignmentState.REPORTED
         return Assignment(
             assignment_id=held.id,
             task=message.name,
+            kind=round_.kind,
             round=round_.number,
             attempt=round_.attempt,
             checkpoint=_resource(base.sha256, base.bytes),

@@ -9,13 +9,14 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from flask import Flask, Response
+from flask import Blueprint, Flask, Response
 
 from . import admin_api, device_api, page_api, watch_api
 from .access import Access
 from .admission import Admission
 from .blobs import Blobs
 from .config import Config
+from .control import Control
 from .coordinator import Coordinator
 from .delivery import Delivery
 from .folder import DataFolder
@@ -87,13 +88,20 @@ def create_app(
         watch_api.watch_requests(app, metrics, timer=timer, seed=entropy(4))
         for api in (
             device_api.blueprint(admission, delivery, access, Witness(funnels, metrics)),
-            admin_api.blueprint(tasks, funnels, access, max_blob_bytes=config.max_blob_bytes),
+            _operators_side(tasks, funnels, access, max_blob_bytes=config.max_blob_bytes),
             watch_api.blueprint(metrics, token=config.metrics_token),
             page_api.blueprint(Login(admin_token, clock=clock), access),
         ):
             app.register_blueprint(api)
         app.extensions[EXTENSION] = Server(coordinator, folder, admin_token, resources.pop_all())
         return app
+
+
+def _operators_side(
+    tasks: Tasks, funnels: Funnels, access: Access, *, max_blob_bytes: int
+) -> Blueprint:
+    control = Control(store=tasks.store, coordinator=tasks.coordinator, clock=tasks.clock)
+    return admin_api.blueprint(tasks, control, funnels, access, max_blob_bytes=max_blob_bytes)
 
 
 def _application(store: Store) -> Flask:

@@ -16,8 +16,9 @@ import numpy as np
 
 from ..protocol import wire
 from ..protocol.admin import RoundPhase, TaskStatus
+from ..protocol.plan import RoundKind
 from ..protocol.weights import Vector, Weights, WeightSpec
-from . import rounds
+from . import evaluation, rounds
 from .aggregators import weighted_mean
 from .blobs import Blobs
 from .optimizers import sgd
@@ -94,11 +95,11 @@ class Coordinator:
             round_ = moved
         return round_
 
-    def current_round(self, tx: Writing, task_id: int, now: float) -> Round | None:
-        """The round of a task that is under way at this moment."""
-        round_ = tx.current_round(task_id)
+    def current_round(self, tx: Writing, task_id: int, kind: RoundKind, now: float) -> Round | None:
+        """The round of this kind that a task has under way at this moment."""
+        round_ = tx.current_round(task_id, kind)
         if round_ is not None and self.settle(tx, round_, now) != round_:
-            return tx.current_round(task_id)
+            return tx.current_round(task_id, kind)
         return round_
 
     def move(self, tx: Writing, before: Assignment, after: Assignment, *, now: float) -> None:
@@ -127,6 +128,9 @@ class Coordinator:
             claimed = tx.claim_round(round_id)
         if claimed is None:
             return
+        if claimed.kind is RoundKind.EVALUATE:
+            self._conclude(claimed, now)
+            return
         with self._store.read() as view:
             task = view.task(claimed.task_id)
             base = view.newest_checkpoint(task.id)
@@ -139,6 +143,12 @@ class Coordinator:
             self._abandon(claimed, AbandonReason.NON_FINITE_CHECKPOINT, now)
         else:
             self._commit(claimed, task, vector, folded, now=now)
+
+    def _conclude(self, claimed: Round, now: float) -> None:
+        """Ends an evaluation, unless someone else has claimed it."""
+        with self._store.write() as tx:
+            if tx.round(claimed.id) == claimed:
+                evaluation.conclude(tx, claimed, now=now)
 
     def _next_vector(self, task: Task, base: Checkpoint, folded: list[Update]) -> Vector | None:
         """The weights after this round, or None when a blob is no longer what it was."""
@@ -180,6 +190,7 @@ class Coordinator:
                 tx.move_assignment(held, rounds.on_fold(held), now=now)
             tx.move_round(claimed, rounds.on_commit(claimed, now=now), now=now)
             self._go_on(tx, claimed, task, now)
+            evaluation.open_due(tx, task, now=now)
 
     def _go_on(self, tx: Writing, committed: Round, task: Task, now: float) -> None:
         settings = task.message.settings
@@ -205,6 +216,9 @@ class Coordinator:
             self._attempt_again(tx, moved, now)
 
     def _attempt_again(self, tx: Writing, abandoned: Round, now: float) -> None:
+        if abandoned.kind is RoundKind.EVALUATE:
+            evaluation.open_due(tx, tx.task(abandoned.task_id), now=now)
+            return
         again = rounds.opening(
             abandoned.task_id,
             tx.task(abandoned.task_id).message.settings,

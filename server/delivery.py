@@ -29,11 +29,13 @@ from ..protocol.messages import (
     Report,
     UploadInstruction,
 )
+from ..protocol.plan import RoundKind
 from ..protocol.weights import WeightSpec
 from . import rounds
 from .aggregators import require_moderate
 from .blobs import Blobs, ReadBytes, Staged
 from .coordinator import Coordinator
+from .measurements import require_measurement
 from .rounds import Assignment, Round
 from .store import Reading, Store, Task, Writing
 from .watch import bind
@@ -77,22 +79,20 @@ class Delivery:
     def report(
         self, device_id: str, assignment_id: str, report: Report
     ) -> UploadInstruction | Fate:
-        """Takes an outcome: a completed one is told where to send the delta."""
+        """Takes an outcome: one that announces a delta is told where to send it."""
         with self.coordinator.turn():
             with self.store.write() as tx:
                 now = self.clock()
                 held = _held(tx, device_id, assignment_id)
                 _require_plausible(report, held)
-                moved = rounds.on_report(
-                    held.assignment,
-                    report,
-                    round_=self.coordinator.settle(tx, held.round, now),
-                    upload_timeout_s=held.task.message.settings.upload_timeout_s,
-                    now=now,
-                )
+                moved = self._on_report(tx, held, report, now)
                 self.coordinator.move(tx, held.assignment, moved, now=now)
+                is_new = moved != held.assignment and moved.state is AssignmentState.MEASURED
+                is_complete = is_new and self._count_measurement(tx, held.round, now)
             _require_in_time(moved)
-        if report.outcome is not Outcome.COMPLETED:
+            if is_complete:
+                self.coordinator.wake.set()
+        if held.round.kind is RoundKind.EVALUATE or report.outcome is not Outcome.COMPLETED:
             return _fate(moved, held.task)
         return UploadInstruction(
             url=f"/v1/assignments/{moved.id}/update",
@@ -126,6 +126,15 @@ class Delivery:
         with self.coordinator.turn(), self.store.read() as view:
             held = _held(view, device_id, assignment_id)
             return _fate(held.assignment, held.task)
+
+    def _on_report(self, tx: Writing, held: Held, report: Report, now: float) -> Assignment:
+        round_ = self.coordinator.settle(tx, held.round, now)
+        if round_.kind is RoundKind.EVALUATE:
+            return rounds.on_measurement(held.assignment, report, round_=round_, now=now)
+        timeout_s = held.task.message.settings.upload_timeout_s
+        return rounds.on_report(
+            held.assignment, report, round_=round_, upload_timeout_s=timeout_s, now=now
+        )
 
     def _await(
         self, device_id: str, assignment_id: str, head: UploadHead
@@ -161,6 +170,11 @@ class Delivery:
         counted = tx.accept_update(accepted, now=now)
         return self.coordinator.settle(tx, counted, now).phase is RoundPhase.AGGREGATING
 
+    def _count_measurement(self, tx: Writing, round_: Round, now: float) -> bool:
+        """Counts a report that is all a device sends; returns whether the round has its goal."""
+        counted = tx.count_measurement(round_.id)
+        return self.coordinator.settle(tx, counted, now).phase is RoundPhase.AGGREGATING
+
     def _on_upload(self, tx: Writing, held: Held, sha256: str, now: float) -> Assignment:
         round_ = self.coordinator.settle(tx, held.round, now)
         return rounds.on_upload(held.assignment, sha256=sha256, round_=round_, now=now)
@@ -175,7 +189,9 @@ def _held(view: Reading, device_id: str, assignment_id: str) -> Held:
         raise NotAssigned("this assignment is another device's; check in again")
     round_ = view.round(assignment.round_id)
     task = view.task(round_.task_id)
-    bind(task=task.message.name, round=round_.number, attempt=round_.attempt)
+    bind(
+        task=task.message.name, kind=round_.kind.value, round=round_.number, attempt=round_.attempt
+    )
     return Held(assignment=assignment, round=round_, task=task)
 
 
@@ -190,6 +206,9 @@ def _fate(assignment: Assignment, task: Task) -> Fate:
 
 def _require_plausible(report: Report, held: Held) -> None:
     """Raises ImplausibleReport for a completed report that no honest device sends."""
+    if held.round.kind is RoundKind.EVALUATE:
+        require_measurement(report, max_examples=held.task.message.plan.max_examples)
+        return
     if report.outcome is not Outcome.COMPLETED:
         return
     limit = held.task.message.plan.max_examples

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from ..protocol.admin import Funnel, FunnelStage, FunnelStep, RoundPhase
 from ..protocol.errors import PocketFedError, ProtocolError, RoundError
 from ..protocol.messages import AssignmentState
+from ..protocol.plan import RoundKind
 from . import rounds
 from .store import HOUR_S, Course, Store
 from .tasks import named
 
 REFUSED = "refused:"
+_OF_EVALUATION = (FunnelStage.ASSIGNED, FunnelStage.REPORTED, FunnelStage.FOLDED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,32 +54,53 @@ class Funnels:
             since=since,
             until=now,
             steps=tuple(steps(courses, rejections)),
+            evaluation_steps=tuple(evaluation_steps(courses)),
             refused={code.removeprefix(REFUSED): count for code, count in refusals.items()},
         )
 
 
 def steps(courses: Iterable[Course], rejections: Mapping[str, int]) -> list[FunnelStep]:
-    """Where the places of a task stand, as steps of which each follows from the one before."""
-    lost: dict[FunnelStage, Counter[str]] = {stage: Counter() for stage in FunnelStage}
-    waiting: Counter[FunnelStage] = Counter()
-    last: Counter[FunnelStage] = Counter()
+    """Where the places to train stand, as steps of which each follows from the one before."""
+    counts = _counted(course for course in courses if course.kind is RoundKind.TRAIN)
+    counts.lost[FunnelStage.CHECKED_IN].update(rejections)
+    counts.last[FunnelStage.CHECKED_IN] = sum(rejections.values())
+    return counts.steps(tuple(FunnelStage))
+
+
+def evaluation_steps(courses: Iterable[Course]) -> list[FunnelStep]:
+    """The same for the places to measure, if any were given: their report is all that is sent."""
+    found = [course for course in courses if course.kind is RoundKind.EVALUATE]
+    return _counted(found).steps(_OF_EVALUATION) if found else []
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Devices by the last step they have reached, and those that stay there."""
+
+    last: Counter[FunnelStage]
+    waiting: Counter[FunnelStage]
+    lost: Mapping[FunnelStage, Counter[str]]
+
+    def steps(self, stages: tuple[FunnelStage, ...]) -> list[FunnelStep]:
+        found: list[FunnelStep] = []
+        reached = 0
+        for stage in reversed(stages):
+            reached += self.last[stage]
+            waiting, lost = self.waiting[stage], dict(self.lost[stage])
+            found.append(FunnelStep(stage=stage, reached=reached, waiting=waiting, lost=lost))
+        return found[::-1]
+
+
+def _counted(courses: Iterable[Course]) -> _Counts:
+    counts = _Counts(Counter(), Counter(), {stage: Counter() for stage in FunnelStage})
     for course in courses:
         stage, loss = _stage(course), _loss(course)
-        last[stage] += course.devices
+        counts.last[stage] += course.devices
         if loss is not None:
-            lost[stage][loss] += course.devices
+            counts.lost[stage][loss] += course.devices
         elif stage is not FunnelStage.FOLDED:
-            waiting[stage] += course.devices
-    lost[FunnelStage.CHECKED_IN].update(rejections)
-    last[FunnelStage.CHECKED_IN] = sum(rejections.values())
-    found: list[FunnelStep] = []
-    reached = 0
-    for stage in reversed(FunnelStage):
-        reached += last[stage]
-        found.append(
-            FunnelStep(stage=stage, reached=reached, waiting=waiting[stage], lost=dict(lost[stage]))
-        )
-    return found[::-1]
+            counts.waiting[stage] += course.devices
+    return counts
 
 
 def _stage(course: Course) -> FunnelStage:
@@ -94,7 +117,7 @@ def _loss(course: Course) -> str | None:
     """Why these devices go no further; None while they may."""
     if course.state is AssignmentState.FAILED:
         return course.reason or course.state.value
-    if course.state is AssignmentState.UPLOADED:
+    if course.state in (AssignmentState.UPLOADED, AssignmentState.MEASURED):
         return "round_abandoned" if course.phase == RoundPhase.ABANDONED else None
     if course.state in rounds.OPEN_STATES:
         return "round_closed" if course.phase in rounds.FINAL_PHASES else None

@@ -59,6 +59,7 @@ tasks = Table(
     Column("manifest_bytes", Integer, nullable=False),
     Column("status", String(16), nullable=False),
     Column("created_at", Float, nullable=False),
+    Column("last_turn", Integer, nullable=False, server_default="0"),
 )
 
 checkpoints = Table(
@@ -70,6 +71,8 @@ checkpoints = Table(
     Column("sha256", String(64), nullable=False, index=True),
     Column("bytes", Integer, nullable=False),
     Column("created_at", Float, nullable=False),
+    Column("parent", Integer),
+    Column("rolled_back_from", Integer),
     UniqueConstraint("task_id", "version"),
 )
 
@@ -78,6 +81,7 @@ rounds = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("task_id", ForeignKey("tasks.id"), nullable=False),
+    Column("kind", String(16), nullable=False, server_default="train"),
     Column("number", Integer, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("base_version", Integer, nullable=False),
@@ -95,16 +99,33 @@ rounds = Table(
     Column("report_ends_at", Float),
     Column("opened_at", Float, nullable=False),
     Column("closed_at", Float),
-    UniqueConstraint("task_id", "number", "attempt"),
+    UniqueConstraint("task_id", "kind", "number", "attempt"),
     CheckConstraint("assigned BETWEEN 0 AND capacity", name="places"),
     CheckConstraint("accepted BETWEEN 0 AND assigned", name="updates"),
 )
-# A task has one round under way, whatever the code above the database believes.
+# A task has one round of a kind under way, whatever the code above the database believes.
+_UNDER_WAY = text("phase NOT IN ('committed', 'abandoned')")
 Index(
     "ix_rounds_one_under_way",
     rounds.c.task_id,
+    rounds.c.kind,
     unique=True,
-    sqlite_where=text("phase NOT IN ('committed', 'abandoned')"),
+    sqlite_where=_UNDER_WAY,
+    postgresql_where=_UNDER_WAY,
+)
+
+# How good a checkpoint is, by who has measured it; a newer value takes the place of an older one.
+evaluations = Table(
+    "evaluations",
+    metadata,
+    Column("task_id", ForeignKey("tasks.id"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("source", String(16), primary_key=True),
+    Column("metric", String(64), primary_key=True),
+    Column("value", Float, nullable=False),
+    Column("num_examples", Integer, nullable=False),
+    Column("devices", Integer, nullable=False),
+    Column("at", Float, nullable=False),
 )
 
 assignments = Table(

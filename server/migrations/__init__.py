@@ -10,11 +10,11 @@ from alembic.config import Config
 from sqlalchemy import Connection
 
 
-def upgrade(connection: Connection) -> None:
-    """Brings a database to the newest revision, within the caller's transaction."""
+def upgrade(connection: Connection, revision: str = "head") -> None:
+    """Brings a database to a revision, else to the newest, within the caller's transaction."""
     logging.getLogger("alembic").setLevel(logging.WARNING)  # it announces every start
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)

@@ -45,7 +45,7 @@ OPERATOR = (
         method="GET",
         route="/v1/admin/tasks/<name>",
         name="history",
-        summary="Every attempt and every checkpoint of a task.",
+        summary="Every attempt and every checkpoint of a task, and what was measured.",
         access=Access.OPERATOR,
         answers=(Answer(200, "the history", admin.TaskHistory),),
         problems=(errors.NotFound,),
@@ -60,13 +60,43 @@ OPERATOR = (
         answers=(Answer(200, "the funnel", admin.Funnel),),
         problems=(errors.NotFound, errors.MalformedPayload),
     ),
+    *(
+        Operation(
+            method="POST",
+            route=f"/v1/admin/tasks/<name>/{verb}",
+            name=verb,
+            summary=summary,
+            access=Access.OPERATOR,
+            answers=(_TASK,),
+            problems=(errors.NotFound,),
+        )
+        for verb, summary in (
+            ("pause", "Gives no more places; devices that hold one may finish."),
+            ("resume", "Gives places again."),
+            ("stop", "Ends a task."),
+        )
+    ),
     Operation(
         method="POST",
-        route="/v1/admin/tasks/<name>/stop",
-        name="stop",
-        summary="Ends a task.",
+        route="/v1/admin/tasks/<name>/rollback",
+        name="roll_back",
+        summary="Makes the weights of an older checkpoint the newest, as a version of their own.",
         access=Access.OPERATOR,
+        body=admin.RollBack,
         answers=(_TASK,),
+        problems=(errors.NotFound,),
+    ),
+    Operation(
+        method="POST",
+        route="/v1/admin/tasks/<name>/evaluations",
+        name="evaluate",
+        summary="Keeps what the operator has measured of a checkpoint.",
+        access=Access.OPERATOR,
+        body=admin.PostEvaluation,
+        answers=(
+            Answer(201, "the evaluation", admin.Evaluation),
+            Answer(200, "it says the same as before", admin.Evaluation),
+        ),
         problems=(errors.NotFound,),
     ),
 )

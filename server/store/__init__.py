@@ -11,12 +11,13 @@ from .engine import Store
 from .reading import Reading
 from .sightings import HOUR_S, Course
 from .tallies import RoundTally
-from .tasks import Task
+from .tasks import LIVE_STATUSES, Task
 from .updates import Update
 from .writing import Writing
 
 __all__ = [
     "HOUR_S",
+    "LIVE_STATUSES",
     "Census",
     "Checkpoint",
     "Course",

@@ -16,15 +16,15 @@ _BY_TASK = rounds.join(tasks, rounds.c.task_id == tasks.c.id)
 _UNDER_WAY = rounds.c.phase.not_in(sorted(machine.FINAL_PHASES))
 _DEVICES = select(func.count()).select_from(devices)
 _ROUNDS = (
-    select(tasks.c.name, rounds.c.phase, func.count().label("rounds"))
+    select(tasks.c.name, rounds.c.kind, rounds.c.phase, func.count().label("rounds"))
     .select_from(_BY_TASK)
-    .group_by(tasks.c.name, rounds.c.phase)
+    .group_by(tasks.c.name, rounds.c.kind, rounds.c.phase)
 )
 _PLACES = (
-    select(tasks.c.name, assignments.c.state, func.count().label("places"))
+    select(tasks.c.name, rounds.c.kind, assignments.c.state, func.count().label("places"))
     .select_from(_BY_TASK.join(assignments, assignments.c.round_id == rounds.c.id))
     .where(_UNDER_WAY)
-    .group_by(tasks.c.name, assignments.c.state)
+    .group_by(tasks.c.name, rounds.c.kind, assignments.c.state)
 )
 _CURRENT = select(rounds).where(_UNDER_WAY).order_by(rounds.c.id)
 _VERSIONS = (
@@ -38,14 +38,17 @@ _VERSIONS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Census:
-    """What a server's database holds at one moment; the names in it are those of tasks."""
+    """What a server's database holds at one moment; the names in it are those of tasks.
+
+    ``rounds`` and ``places`` are counts by task, kind of round, and phase or state.
+    """
 
     devices: int
     placed_devices: int
     statuses: dict[str, str]
     versions: dict[str, int]
-    rounds: dict[tuple[str, str], int]
-    places: dict[tuple[str, str], int]
+    rounds: dict[tuple[str, str, str], int]
+    places: dict[tuple[str, str, str], int]
     current: list[tuple[str, Round]]
 
 
@@ -65,7 +68,7 @@ class CensusQuestions(Connected):
             placed_devices=int(self._connection.scalar(placed) or 0),
             statuses={row.name: row.status for row in newest},
             versions={row.name: row.version for row in newest},
-            rounds={(row.name, row.phase): row.rounds for row in self._all(_ROUNDS)},
-            places={(row.name, row.state): row.places for row in self._all(_PLACES)},
+            rounds={(row.name, row.kind, row.phase): row.rounds for row in self._all(_ROUNDS)},
+            places={(row.name, row.kind, row.state): row.places for row in self._all(_PLACES)},
             current=[(names[round_.task_id], round_) for round_ in current],
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from sqlalchemy import bindparam, insert, select
 
@@ -16,6 +16,9 @@ _NEWEST_CHECKPOINT = (
     .order_by(checkpoints.c.version.desc())
     .limit(1)
 )
+_CHECKPOINT = select(checkpoints).where(
+    checkpoints.c.task_id == bindparam("of_task"), checkpoints.c.version == bindparam("of_version")
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +31,8 @@ class Checkpoint:
     sha256: str
     bytes: int
     created_at: float
+    parent: int | None = None
+    rolled_back_from: int | None = None
 
 
 class CheckpointQuestions(Connected):
@@ -39,6 +44,14 @@ class CheckpointQuestions(Connected):
 
     def newest_checkpoint(self, task_id: int) -> Checkpoint:
         return Checkpoint(**self._the(_NEWEST_CHECKPOINT, task_id=task_id)._mapping)
+
+    def the_checkpoint(self, task_id: int, version: int) -> Checkpoint:
+        """A version that is known to be there, such as the one a round works on."""
+        return Checkpoint(**self._the(_CHECKPOINT, of_task=task_id, of_version=version)._mapping)
+
+    def checkpoint(self, task_id: int, version: int) -> Checkpoint | None:
+        row = self._one(_CHECKPOINT, of_task=task_id, of_version=version)
+        return Checkpoint(**row._mapping) if row else None
 
 
 class CheckpointChanges(CheckpointQuestions, Historian):
@@ -52,9 +65,25 @@ class CheckpointChanges(CheckpointQuestions, Historian):
             "sha256": sha256,
             "bytes": length,
             "created_at": now,
+            "parent": version - 1 if version else None,
         }
         query = insert(checkpoints).values(values).returning(checkpoints.c.id)
         return int(self._the(query).id)
+
+    def roll_back(self, newest: Checkpoint, to: Checkpoint, *, now: float) -> Checkpoint:
+        """Makes what ``to`` holds the version after ``newest``."""
+        again = replace(
+            to,
+            version=newest.version + 1,
+            created_at=now,
+            parent=to.version,
+            rolled_back_from=newest.version,
+        )
+        values = asdict(again)
+        del values["id"]
+        row = self._the(insert(checkpoints).values(values).returning(checkpoints.c.id))
+        self._note("checkpoint", row.id, "rolled_back", now=now)
+        return replace(again, id=int(row.id))
 
     def add_contributions(self, checkpoint_id: int, folded: list[Update]) -> None:
         self._connection.execute(

@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from ...protocol.errors import Unavailable
 from ..migrations import upgrade
@@ -48,10 +48,8 @@ class Store:
         )
         event.listen(engine, "connect", _prepare)
         event.listen(engine, "begin", _begin)
-        store = cls(engine)
-        with store._transaction(is_write=True) as connection:
-            upgrade(connection)
-        return store
+        _bring_up_to_date(cls(_without_references(engine.url)))
+        return cls(engine)
 
     @contextmanager
     def read(self) -> Iterator[Reading]:
@@ -88,8 +86,29 @@ class Store:
             raise Unavailable("the server's database failed; try again later") from error
 
 
-def _prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+def _bring_up_to_date(store: Store) -> None:
+    with store._transaction(is_write=True) as connection:
+        upgrade(connection)
+    store.close()
+
+
+def _without_references(url: URL) -> Engine:
+    """Checks no foreign keys: SQLite changes a table by dropping it, and others refer to its rows.
+
+    They cannot be switched off within the transaction that upgrades.
+    """
+    engine = create_engine(url, poolclass=NullPool)
+    event.listen(engine, "connect", _leave_transactions_to_us)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _leave_transactions_to_us(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # no BEGIN of the driver's own: _begin sends it
+
+
+def _prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+    _leave_transactions_to_us(connection, entry)
     cursor = connection.cursor()
     for pragma in _PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")

@@ -7,6 +7,7 @@ from .census import CensusQuestions
 from .checkpoints import CheckpointQuestions
 from .deposits import DepositQuestions
 from .devices import DeviceQuestions
+from .evaluations import EvaluationQuestions
 from .rounds import RoundQuestions
 from .sightings import SightingQuestions
 from .tallies import TallyQuestions
@@ -22,6 +23,7 @@ class Reading(
     RoundQuestions,
     AssignmentQuestions,
     UpdateQuestions,
+    EvaluationQuestions,
     TallyQuestions,
     SightingQuestions,
     CensusQuestions,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, func, insert, select, update
 
 from ...protocol.admin import RoundPhase
+from ...protocol.plan import RoundKind
 from .. import rounds as machine
 from ..rounds import Round
 from ..tables import rounds, tasks
@@ -17,7 +18,14 @@ _ROUND = select(rounds).where(rounds.c.id == bindparam("round_id"))
 _UNDER_WAY = (
     select(rounds).where(rounds.c.phase.not_in(sorted(machine.FINAL_PHASES))).order_by(rounds.c.id)
 )
-_CURRENT_ROUND = _UNDER_WAY.where(rounds.c.task_id == bindparam("task_id"))
+_CURRENT_ROUND = _UNDER_WAY.where(
+    rounds.c.task_id == bindparam("task_id"), rounds.c.kind == bindparam("of_kind")
+)
+_COUNT_COMMITTED = select(func.count().label("committed")).where(
+    rounds.c.task_id == bindparam("task_id"),
+    rounds.c.kind == RoundKind.TRAIN,
+    rounds.c.phase == RoundPhase.COMMITTED,
+)
 _OPEN_ROUND = (rounds.c.id == bindparam("of_round")) & rounds.c.phase.in_(
     sorted(machine.OPEN_PHASES)
 )
@@ -40,16 +48,20 @@ class RoundQuestions(Connected):
     def round(self, round_id: int) -> Round:
         return round_of_row(self._the(_ROUND, round_id=round_id))
 
-    def rounds(self, task_id: int) -> list[Round]:
-        """Every attempt of a task, in order."""
-        query = select(rounds).where(rounds.c.task_id == task_id)
+    def rounds(self, task_id: int, kind: RoundKind = RoundKind.TRAIN) -> list[Round]:
+        """Every attempt of a task at rounds of one kind, in order."""
+        query = select(rounds).where(rounds.c.task_id == task_id, rounds.c.kind == kind)
         rows = self._all(query.order_by(rounds.c.number, rounds.c.attempt))
         return [round_of_row(row) for row in rows]
 
-    def current_round(self, task_id: int) -> Round | None:
-        """The attempt that is under way, if the task has one."""
-        row = self._one(_CURRENT_ROUND, task_id=task_id)
+    def current_round(self, task_id: int, kind: RoundKind = RoundKind.TRAIN) -> Round | None:
+        """The attempt of this kind that is under way, if the task has one."""
+        row = self._one(_CURRENT_ROUND, task_id=task_id, of_kind=kind)
         return round_of_row(row) if row else None
+
+    def committed_rounds(self, task_id: int) -> int:
+        """How many rounds of a task have trained a checkpoint."""
+        return int(self._the(_COUNT_COMMITTED, task_id=task_id).committed)
 
     def rounds_under_way(self) -> list[Round]:
         return [round_of_row(row) for row in self._all(_UNDER_WAY)]
@@ -104,6 +116,7 @@ class RoundChanges(RoundQuestions, Historian):
     def _about(self, round_: Round) -> dict[str, object]:
         return {
             "task": self._the(_TASK_NAME, task_id=round_.task_id).name,
+            "kind": round_.kind.value,
             "round": round_.number,
             "attempt": round_.attempt,
             "assigned": round_.assigned,
@@ -113,4 +126,5 @@ class RoundChanges(RoundQuestions, Historian):
 
 
 def round_of_row(row: Row[Any]) -> Round:
-    return Round(**{**row._mapping, "phase": RoundPhase(row.phase)})
+    words = {"kind": RoundKind(row.kind), "phase": RoundPhase(row.phase)}
+    return Round(**{**row._mapping, **words})

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import Row, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ...protocol.messages import AssignmentState
+from ...protocol.plan import RoundKind
 from ..tables import assignments, rounds, sightings
 from .connected import Connected, Historian
 
@@ -42,24 +43,28 @@ _COURSES = (
         assignments.c.reason,
         _HAS_REPORTED,
         rounds.c.phase,
+        rounds.c.kind,
         func.count().label("devices"),
     )
     .join(rounds, assignments.c.round_id == rounds.c.id)
     .where(
         rounds.c.task_id == bindparam("task_id"), assignments.c.assigned_at >= bindparam("since")
     )
-    .group_by(assignments.c.state, assignments.c.reason, _HAS_REPORTED, rounds.c.phase)
+    .group_by(
+        assignments.c.state, assignments.c.reason, _HAS_REPORTED, rounds.c.phase, rounds.c.kind
+    )
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Course:
-    """How far ``devices`` have come with their places, and the phase their round is in."""
+    """How far ``devices`` have come with their places, and what their round is."""
 
     state: AssignmentState
     reason: str | None
     has_reported: bool
     phase: str
+    kind: RoundKind
     devices: int
 
 
@@ -72,7 +77,7 @@ class SightingQuestions(Connected):
     def courses(self, *, task_id: int, since: float) -> list[Course]:
         """What became of the places that were given from ``since`` on."""
         rows = self._all(_COURSES, task_id=task_id, since=since)
-        return [Course(**{**row._mapping, "state": AssignmentState(row.state)}) for row in rows]
+        return [_course(row) for row in rows]
 
 
 class SightingChanges(SightingQuestions, Historian):
@@ -84,6 +89,11 @@ class SightingChanges(SightingQuestions, Historian):
             hour=_hour(now),
             outcome=outcome,
         )
+
+
+def _course(row: Row[Any]) -> Course:
+    words = {"state": AssignmentState(row.state), "kind": RoundKind(row.kind)}
+    return Course(**{**row._mapping, **words})
 
 
 def _hour(at: float) -> int:

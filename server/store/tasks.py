@@ -6,27 +6,38 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, func, insert, select, update
 
 from ...protocol.admin import CreateTask, TaskStatus
 from ..tables import tasks
 from .connected import Connected, Historian
 
+_ANY = tasks.alias()
 _TASK = select(tasks).where(tasks.c.id == bindparam("task_id"))
 _TASKS_OF = (
     select(tasks).where(tasks.c.population == bindparam("population")).order_by(tasks.c.id.desc())
 )
+_TAKE_TURN = (
+    update(tasks)
+    .where(tasks.c.id == bindparam("of_task"))
+    .values(last_turn=select(func.max(_ANY.c.last_turn) + 1).scalar_subquery())
+)
+LIVE_STATUSES = (TaskStatus.RUNNING, TaskStatus.PAUSED)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A task as it was created, and whether it runs."""
+    """A task as it was created, and whether it runs.
+
+    ``last_turn`` orders the tasks by when they were last given a device; 0 is never.
+    """
 
     id: int
     message: CreateTask
     model_bytes: int
     manifest_bytes: int
     status: TaskStatus
+    last_turn: int
 
 
 class TaskQuestions(Connected):
@@ -69,11 +80,15 @@ class TaskChanges(TaskQuestions, Historian):
         return int(row.id)
 
     def set_status(self, task_id: int, status: TaskStatus, *, now: float) -> None:
-        """Stops or finishes a running task."""
-        running = (tasks.c.id == task_id) & (tasks.c.status == TaskStatus.RUNNING)
-        self._swap(update(tasks).where(running), status=status)
+        """Pauses, resumes, stops or finishes a task that has not ended."""
+        live = (tasks.c.id == task_id) & tasks.c.status.in_(LIVE_STATUSES)
+        self._swap(update(tasks).where(live), status=status)
         about = {"task": self.task(task_id).message.name}
         self._note("task", task_id, status, now=now, about=about)
+
+    def take_turn(self, task_id: int) -> None:
+        """Notes that this task is now the one that was given a device last."""
+        self._run(_TAKE_TURN, of_task=task_id)
 
 
 @lru_cache(maxsize=64)
@@ -88,4 +103,5 @@ def _task(row: Row[Any]) -> Task:
         model_bytes=row.model_bytes,
         manifest_bytes=row.manifest_bytes,
         status=TaskStatus(row.status),
+        last_turn=row.last_turn,
     )

@@ -17,7 +17,7 @@ _SPENT_UPDATES = (
     .join(rounds, updates.c.round_id == rounds.c.id)
     .where(updates.c.is_stored, rounds.c.phase.in_(sorted(machine.FINAL_PHASES)))
 )
-_COUNT_UPDATE = (
+COUNT_ACCEPTED = (
     update(rounds)
     .where(rounds.c.id == bindparam("of_round"))
     .values(accepted=rounds.c.accepted + 1)
@@ -64,7 +64,7 @@ class UpdateChanges(UpdateQuestions, Historian):
             accepted_at=now,
             is_stored=True,
         )
-        return round_of_row(self._the(_COUNT_UPDATE, of_round=held.round_id))
+        return round_of_row(self._the(COUNT_ACCEPTED, of_round=held.round_id))
 
     def release_updates(self) -> list[str]:
         """Gives up the bytes of closed rounds; returns those that nothing else refers to."""

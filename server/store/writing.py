@@ -6,6 +6,7 @@ from .assignments import AssignmentChanges
 from .checkpoints import CheckpointChanges
 from .deposits import DepositChanges
 from .devices import DeviceChanges
+from .evaluations import EvaluationChanges
 from .reading import Reading
 from .rounds import RoundChanges
 from .sightings import SightingChanges
@@ -22,6 +23,7 @@ class Writing(
     AssignmentChanges,
     UpdateChanges,
     SightingChanges,
+    EvaluationChanges,
     Reading,
 ):
     """The questions and the changes, within one transaction."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from pathlib import Path
 
 from prometheus_client.core import GaugeMetricFamily
@@ -13,6 +14,8 @@ from prometheus_client.registry import Collector
 from ...protocol.admin import RoundPhase, TaskStatus
 from ...protocol.errors import Unavailable
 from ...protocol.messages import AssignmentState
+from ...protocol.plan import RoundKind
+from ..rounds import Round
 from ..store import Census, Store
 
 DAY_S = 24 * 3600.0
@@ -65,38 +68,47 @@ def _tasks(census: Census) -> Iterator[Metric]:
         for one in TaskStatus:
             status.add_metric([task, one], float(one == held))
     yield status
-    yield _of_tasks("pocketfed_checkpoint_version", "Newest checkpoint of a task.", census.versions)
+    version = GaugeMetricFamily(
+        "pocketfed_checkpoint_version", "Newest checkpoint of a task.", labels=["task"]
+    )
+    for task, newest in census.versions.items():
+        version.add_metric([task], newest)
+    yield version
 
 
 def _rounds(census: Census) -> Iterator[Metric]:
     phases = GaugeMetricFamily(
-        "pocketfed_rounds", "Attempts at rounds by phase.", labels=["task", "phase"]
+        "pocketfed_rounds", "Attempts at rounds by phase.", labels=["task", "kind", "phase"]
     )
     states = GaugeMetricFamily(
         "pocketfed_places",
-        "Places of the round under way by state.",
-        labels=["task", "state"],
+        "Places of the rounds under way by state.",
+        labels=["task", "kind", "state"],
     )
-    for task in census.versions:
+    for task, kind in product(census.versions, RoundKind):
         for phase in RoundPhase:
-            phases.add_metric([task, phase], census.rounds.get((task, phase), 0))
+            phases.add_metric([task, kind, phase], census.rounds.get((task, kind, phase), 0))
         for state in AssignmentState:
-            states.add_metric([task, state], census.places.get((task, state), 0))
+            states.add_metric([task, kind, state], census.places.get((task, kind, state), 0))
     yield phases
     yield states
-    current = dict(census.current)
-    accepted = {task: round_.accepted for task, round_ in current.items()}
-    goals = {task: round_.goal for task, round_ in current.items()}
-    opened = {task: round_.opened_at for task, round_ in current.items()}
-    yield _of_tasks("pocketfed_round_accepted", "Updates the round under way has.", accepted)
-    yield _of_tasks("pocketfed_round_goal", "Updates the round under way waits for.", goals)
-    yield _of_tasks(
-        "pocketfed_round_opened_timestamp_seconds", "When the round under way was opened.", opened
+    yield from _current(census.current)
+
+
+def _current(current: Sequence[tuple[str, Round]]) -> Iterator[Metric]:
+    """A task has at most one round of each kind under way."""
+    accepted = _of_rounds("pocketfed_round_accepted", "Reports the round under way has.")
+    goal = _of_rounds("pocketfed_round_goal", "Reports the round under way waits for.")
+    opened = _of_rounds(
+        "pocketfed_round_opened_timestamp_seconds", "When the round under way was opened."
     )
+    for task, round_ in current:
+        labels = [task, round_.kind]
+        accepted.add_metric(labels, round_.accepted)
+        goal.add_metric(labels, round_.goal)
+        opened.add_metric(labels, round_.opened_at)
+    yield from (accepted, goal, opened)
 
 
-def _of_tasks(name: str, help_: str, values: Mapping[str, float]) -> Metric:
-    family = GaugeMetricFamily(name, help_, labels=["task"])
-    for task, value in values.items():
-        family.add_metric([task], value)
-    return family
+def _of_rounds(name: str, help_: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, help_, labels=["task", "kind"])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from contextlib import closing
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -21,9 +22,18 @@ from pocketfed.protocol.errors import (
     ReportConflict,
     RoundClosed,
 )
-from pocketfed.protocol.messages import AssignmentState, Outcome, Report
-from pocketfed.server.funnel import Funnels, steps
+from pocketfed.protocol.messages import (
+    AssignmentState,
+    Capabilities,
+    CheckIn,
+    Outcome,
+    Report,
+)
+from pocketfed.protocol.plan import EvaluationSettings, RoundKind
+from pocketfed.server.funnel import Funnels, evaluation_steps, steps
+from pocketfed.server.migrations import upgrade
 from pocketfed.server.store import Course
+from sqlalchemy import create_engine
 
 HOUR_S = 3600.0
 
@@ -42,6 +52,7 @@ COURSES = st.builds(
     reason=st.none() | st.just("compute"),
     has_reported=st.booleans(),
     phase=st.sampled_from([phase.value for phase in RoundPhase]),
+    kind=st.sampled_from(RoundKind),
     devices=st.integers(1, 100),
 )
 
@@ -52,8 +63,61 @@ def test_whatever_happened_each_step_follows_from_the_one_before(courses, reject
     assert [step.stage for step in found] == list(FunnelStage)
     for step, following in pairwise(found):
         assert step.reached - step.waiting - sum(step.lost.values()) == following.reached
-    assert found[0].reached == sum(one.devices for one in courses) + sum(rejections.values())
-    assert found[1].reached == sum(one.devices for one in courses)
+    trained = sum(one.devices for one in courses if one.kind is RoundKind.TRAIN)
+    assert found[0].reached == trained + sum(rejections.values())
+    assert found[1].reached == trained
+
+
+MEASURED_STATES = sorted(
+    set(AssignmentState) - {AssignmentState.UPLOADED, AssignmentState.REPORTED}
+)
+
+
+@given(st.lists(COURSES.filter(lambda one: one.state in MEASURED_STATES), max_size=8))
+def test_the_steps_of_measuring_follow_from_each_other_too(courses) -> None:
+    found = evaluation_steps(courses)
+    measured = [one.devices for one in courses if one.kind is RoundKind.EVALUATE]
+    assert [step.stage for step in found] == (
+        [FunnelStage.ASSIGNED, FunnelStage.REPORTED, FunnelStage.FOLDED] if measured else []
+    )
+    for step, following in pairwise(found):
+        assert step.reached - step.waiting - sum(step.lost.values()) == following.reached
+    assert sum(step.reached for step in found[:1]) == sum(measured)
+
+
+def test_devices_that_measure_have_a_funnel_of_their_own(server) -> None:
+    server.create_task(goal=1, over_selection=3.0, evaluation=EvaluationSettings(goal=2))
+    server.phone().serve(server.delta(0.5))
+    assert server.admin.funnel("task").evaluation_steps == ()
+    message = CheckIn(client_version="1", capabilities=Capabilities(kinds=("evaluate",)))
+    phones = [server.phone() for _ in range(3)]
+    for phone in phones:
+        phone.check_in(message=message)
+    report = Report(outcome=Outcome.COMPLETED, num_examples=10, metrics={"loss": 0.5})
+    phones[0].client.report(phones[0].place.assignment_id, report)
+    on_the_way = server.admin.funnel("task")
+    assert [(one.reached, one.waiting) for one in on_the_way.evaluation_steps] == [
+        (3, 2),
+        (1, 1),
+        (0, 0),
+    ]
+    phones[1].client.report(phones[1].place.assignment_id, report)
+    after = server.admin.funnel("task")
+    assert [one.reached for one in after.evaluation_steps] == [3, 2, 2]
+    assert after.evaluation_steps[0].lost == {"round_closed": 1}
+    assert [one.reached for one in after.steps] == [1, 1, 1, 1, 1]
+
+
+def test_a_measurement_of_an_abandoned_round_is_lost(server) -> None:
+    server.create_task(goal=1, over_selection=3.0, evaluation=EvaluationSettings(goal=2))
+    server.phone().serve(server.delta(0.5))
+    message = CheckIn(client_version="1", capabilities=Capabilities(kinds=("evaluate",)))
+    phone = server.phone()
+    phone.check_in(message=message)
+    report = Report(outcome=Outcome.COMPLETED, num_examples=10, metrics={"loss": 0.5})
+    phone.client.report(phone.place.assignment_id, report)
+    server.admin.stop("task")
+    assert server.admin.funnel("task").evaluation_steps[1].lost == {"round_abandoned": 1}
 
 
 def test_a_task_that_nobody_served_has_an_empty_funnel(server) -> None:
@@ -219,15 +283,31 @@ def _unavailable(*_: object) -> None:
     raise Unavailable("the database failed")
 
 
+def put_back(database: Path, revision: str) -> None:
+    """Moves what a database holds to the tables of an older revision."""
+    newer = database.rename(database.with_suffix(".newer"))
+    engine = create_engine(f"sqlite:///{database}")
+    with engine.begin() as connection:
+        upgrade(connection, revision)
+    engine.dispose()
+    with closing(sqlite3.connect(database)) as older:
+        older.execute("ATTACH ? AS newer", [str(newer)])
+        names = older.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'").fetchall()
+        for (table,) in names:
+            if table == "alembic_version":
+                continue
+            columns = older.execute("SELECT name FROM pragma_table_info(?)", [table]).fetchall()
+            kept = ", ".join(f'"{name}"' for (name,) in columns)
+            older.execute(f"INSERT INTO main.{table} ({kept}) SELECT {kept} FROM newer.{table}")
+        older.commit()
+
+
 def test_a_data_folder_from_before_there_was_a_funnel_is_upgraded(server) -> None:
     server.create_task(goal=2)
     for value in (0.25, 0.5):
         server.phone().serve(server.delta(value))
     server.stop()
-    with closing(sqlite3.connect(server.data / "pocketfed.sqlite3")) as database:
-        database.execute("DROP TABLE sightings")
-        database.execute("UPDATE alembic_version SET version_num = '0001'")
-        database.commit()
+    put_back(server.data / "pocketfed.sqlite3", "0001")
     server.start()
     server.admin.stop("task")
     server.phone().check_in()

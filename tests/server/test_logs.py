@@ -69,7 +69,13 @@ def test_an_upload_names_task_round_attempt_and_assignment(server, lines) -> Non
     server.create_task(goal=1, over_selection=1.0)
     phone = server.phone()
     phone.serve(server.delta(0.5))
-    about = {"task": "task", "round": 1, "attempt": 1, "assignment": phone.place.assignment_id}
+    about = {
+        "task": "task",
+        "kind": "train",
+        "round": 1,
+        "attempt": 1,
+        "assignment": phone.place.assignment_id,
+    }
     for route in ("check-ins", "report", "update"):
         found = [line for line in lines(event="request", **about) if route in line["route"]]
         assert len(found) == 1, route
@@ -109,7 +115,7 @@ def test_an_abandoned_round_says_why(server, lines) -> None:
 def test_what_is_rolled_back_leaves_no_line(server, lines, monkeypatch) -> None:
     server.create_task()
     before = len(lines(task="task"))
-    monkeypatch.setattr("pocketfed.server.tasks._summary", lambda *_: 1 / 0)
+    monkeypatch.setattr("pocketfed.server.control.summary", lambda *_: 1 / 0)
     headers = {"Authorization": f"Bearer {server.server.admin_token}"}
     assert server.http.post("/v1/admin/tasks/task/stop", headers=headers).status_code == 500
     assert [line for line in lines(task="task")[before:] if "state" in line] == []

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 from pocketfed.protocol.errors import NonFiniteDelta
+from pocketfed.protocol.messages import Capabilities, CheckIn, Outcome, Report
+from pocketfed.protocol.plan import EvaluationSettings
 from prometheus_client.parser import text_string_to_metric_families
 
 LAUNCHER = """
@@ -126,15 +128,38 @@ def test_states_are_those_of_the_database(server) -> None:
     assert found["pocketfed_devices{}"] == 3
     assert found["pocketfed_placed_devices{}"] == 3
     assert found["pocketfed_checkpoint_version{task=task}"] == 1
-    assert found["pocketfed_rounds{phase=committed,task=task}"] == 1
-    assert found["pocketfed_rounds{phase=selecting,task=task}"] == 1
-    assert found["pocketfed_places{state=assigned,task=task}"] == 1
-    assert found["pocketfed_places{state=folded,task=task}"] == 0
-    assert found["pocketfed_round_goal{task=task}"] == 2
-    assert found["pocketfed_round_accepted{task=task}"] == 0
-    assert found["pocketfed_round_opened_timestamp_seconds{task=task}"] == server.clock()
+    assert found["pocketfed_rounds{kind=train,phase=committed,task=task}"] == 1
+    assert found["pocketfed_rounds{kind=train,phase=selecting,task=task}"] == 1
+    assert found["pocketfed_places{kind=train,state=assigned,task=task}"] == 1
+    assert found["pocketfed_places{kind=train,state=folded,task=task}"] == 0
+    assert found["pocketfed_round_goal{kind=train,task=task}"] == 2
+    assert found["pocketfed_round_accepted{kind=train,task=task}"] == 0
+    assert found["pocketfed_round_opened_timestamp_seconds{kind=train,task=task}"] == server.clock()
     assert found["pocketfed_task_status{status=running,task=task}"] == 1
     assert found["pocketfed_task_status{status=stopped,task=task}"] == 0
+
+
+def test_rounds_of_both_kinds_are_told_apart(server) -> None:
+    server.create_task(goal=1, over_selection=3.0, evaluation=EvaluationSettings(goal=2))
+    server.phone().serve(server.delta(0.5))
+    server.phone().check_in()
+    capabilities = Capabilities(kinds=("evaluate",))
+    server.phone().check_in(message=CheckIn(client_version="1", capabilities=capabilities))
+    phone = server.phone()
+    phone.check_in(message=CheckIn(client_version="1", capabilities=capabilities))
+    report = Report(outcome=Outcome.COMPLETED, num_examples=10, metrics={"loss": 0.5})
+    phone.client.report(phone.place.assignment_id, report)
+    found = samples(server)
+    assert found["pocketfed_rounds{kind=train,phase=committed,task=task}"] == 1
+    assert found["pocketfed_rounds{kind=evaluate,phase=committed,task=task}"] == 0
+    assert found["pocketfed_rounds{kind=evaluate,phase=selecting,task=task}"] == 1
+    assert found["pocketfed_places{kind=train,state=assigned,task=task}"] == 1
+    assert found["pocketfed_places{kind=evaluate,state=assigned,task=task}"] == 1
+    assert found["pocketfed_places{kind=evaluate,state=measured,task=task}"] == 1
+    assert found["pocketfed_round_goal{kind=train,task=task}"] == 1
+    assert found["pocketfed_round_goal{kind=evaluate,task=task}"] == 2
+    assert found["pocketfed_round_accepted{kind=train,task=task}"] == 0
+    assert found["pocketfed_round_accepted{kind=evaluate,task=task}"] == 1
 
 
 def test_a_restart_changes_no_state(server) -> None:

@@ -1,17 +1,17 @@
 // The operator's page: asks the server every few seconds, and draws what has changed.
 
 import { duration, el } from "./dom.js";
-import { checkpoints, current, curves, funnel, heading, rounds } from "./parts.js";
+import { checkpoints, current, curves, funnel, heading, measurings, rounds, underWay } from "./parts.js";
 
 const EVERY_MS = 3000;
 const link = document.getElementById("link");
 const list = document.getElementById("tasks");
 const main = document.getElementById("task");
-const countdown = el("span", {}, "–");
+const countdowns = { train: el("span", {}, "–"), evaluate: el("span", {}, "–") };
 
 let drawn = "";
 let isWhole = false;
-let endsAt = null; // of the phase under way, on the clock of performance.now()
+let endsAt = {}; // of the phase under way by kind of round, on the clock of performance.now()
 let waiting = null;
 
 async function ask(path) {
@@ -49,20 +49,22 @@ function draw(tasks, history, found) {
     main.replaceChildren(el("p", { class: "card" }, "There are no tasks. `pocketfed task create` opens one."));
     return;
   }
-  const ends = history.task.current?.ends_at ?? null;
-  endsAt = ends === null ? null : performance.now() + (ends - found.until) * 1000;
+  const timed = underWay(history).filter((round) => round.ends_at !== null);
+  const until = (round) => performance.now() + (round.ends_at - found.until) * 1000;
+  endsAt = Object.fromEntries(timed.map((round) => [round.kind, until(round)]));
   tick();
   const room = Math.round(main.clientWidth);
-  const state = JSON.stringify([tasks, history, found.steps, found.refused, isWhole, room]);
+  const state = JSON.stringify([tasks, history, found.steps, found.evaluation_steps, found.refused, isWhole, room]);
   if (state === drawn) return;
   drawn = state;
   list.replaceChildren(...tasks.toReversed().map((task) => entry(task, history.task.name)));
   main.replaceChildren(
     heading(history.task),
-    current(history.task, countdown),
+    current(history, countdowns),
     curves(history, room),
     funnel(found),
     rounds(history, isWhole, showAll),
+    measurings(history, isWhole, showAll),
     checkpoints(history, isWhole, showAll),
   );
 }
@@ -83,7 +85,10 @@ function showAll() {
 }
 
 function tick() {
-  countdown.textContent = endsAt === null ? "–" : duration((endsAt - performance.now()) / 1000);
+  for (const [kind, countdown] of Object.entries(countdowns)) {
+    const at = endsAt[kind];
+    countdown.textContent = at === undefined ? "–" : duration((at - performance.now()) / 1000);
+  }
 }
 
 addEventListener("hashchange", () => {

@@ -6,10 +6,12 @@ import { bar, chart, legend, parts } from "./draw.js";
 const LATEST = 12;
 const PAIR_PX = 640; // room in which two charts stand side by side
 const LOOKS = {
-  folded: "done", uploaded: "done", reported: "sent", assigned: "busy",
+  folded: "done", uploaded: "done", measured: "done", reported: "sent", assigned: "busy",
   failed: "lost", expired: "lost", aborted: "lost", rejected: "lost", late: "late",
 };
-const NAMES = { assigned: "training", reported: "sending", uploaded: "accepted" };
+const NAMES = { reported: "sending", uploaded: "accepted", measured: "accepted" };
+const DOING = { train: "training", evaluate: "measuring" };
+const FINAL = ["committed", "abandoned"];
 
 export function heading(task) {
   const { plan, settings } = task;
@@ -30,28 +32,40 @@ function status(word) {
   return el("span", { class: `status ${word}` }, word);
 }
 
-// The round under way; `countdown` is an element that the page keeps up to date.
-export function current(task, countdown) {
-  const round = task.current;
-  if (!round) {
-    const end = `The task is ${task.status} after ${plural(task.committed, "round")}.`;
-    return el("section", { class: "card" }, el("h2", {}, "No round is under way"), el("p", { class: "quiet" }, end));
-  }
+// The rounds under way, at most one of each kind.
+export function underWay(history) {
+  const measuring = history.evaluation_rounds.filter((round) => !FINAL.includes(round.phase));
+  return [history.task.current, ...measuring].filter((round) => round !== null);
+}
+
+// What is under way; `countdowns` has an element for each kind, which the page keeps up to date.
+export function current(history, countdowns) {
+  const cards = underWay(history).map((round) => running(round, countdowns[round.kind]));
+  return el("div", { class: "stack" }, history.task.current ? null : ended(history.task), ...cards);
+}
+
+function ended(task) {
+  const end = `The task is ${task.status} after ${plural(task.committed, "round")}.`;
+  return el("section", { class: "card" }, el("h2", {}, "No round is under way"), el("p", { class: "quiet" }, end));
+}
+
+function running(round, countdown) {
+  const isTraining = round.kind === "train";
   const found = Object.entries(LOOKS).map(([state, look]) => ({
-    name: NAMES[state] ?? state, look, count: round.states[state] ?? 0,
+    name: state === "assigned" ? DOING[round.kind] : (NAMES[state] ?? state), look, count: round.states[state] ?? 0,
   }));
   const taken = found.reduce((sum, part) => sum + part.count, 0);
   const free = { name: "free", look: "free", count: Math.max(0, round.capacity - taken) };
   return el(
     "section",
     { class: "card" },
-    el("h2", {}, `Round ${label(round)} is ${round.phase}`),
+    el("h2", {}, isTraining ? `Round ${label(round)} is ${round.phase}` : `Measuring checkpoint ${label(round)}: ${round.phase}`),
     el(
       "dl",
       { class: "figures" },
       one("accepted", `${count(round.accepted)} of ${count(round.goal)}`),
       one("places given", `${count(round.assigned)}`),
-      one("examples", count(round.num_examples)),
+      isTraining ? one("examples", count(round.num_examples)) : null,
       round.ends_at === null ? null : one(`until ${round.phase} ends`, countdown),
     ),
     parts("devices by state", [...found, free], Math.max(round.capacity, taken)),
@@ -107,11 +121,18 @@ export function funnel(found) {
     { class: "card" },
     el("h2", {}, "From check-in to checkpoint"),
     el("ul", { class: "funnel" }, ...found.steps.map((step) => stage(step, most))),
+    ...measuringSteps(found.evaluation_steps),
     legend([
       { name: "went on", look: "done" }, { name: "still on the way", look: "busy" }, { name: "lost", look: "lost" },
     ]),
     refused.length ? el("p", { class: "quiet" }, `Uploads refused: ${listed(refused)}`) : null,
   );
+}
+
+function measuringSteps(steps) {
+  if (!steps.length) return [];
+  const bars = steps.map((step) => stage(step, steps[0].reached));
+  return [el("h2", { class: "next" }, "From a place to a measurement"), el("ul", { class: "funnel" }, ...bars)];
 }
 
 function stage(step, most) {
@@ -158,6 +179,27 @@ export function rounds(history, isWhole, showAll) {
   );
 }
 
+// Nothing for a task that no device measures.
+export function measurings(history, isWhole, showAll) {
+  const latest = history.evaluation_rounds.toReversed();
+  if (!latest.length) return el("div", { hidden: "" });
+  const shown = isWhole ? latest : latest.slice(0, LATEST);
+  return el(
+    "section",
+    { class: "card" },
+    el("h2", {}, "Checkpoints measured by devices, latest first"),
+    table(
+      [["checkpoint", "text"], ["phase", "text"], ["accepted"], ["late", "wide"], ["dropped", "wide"],
+       ["failed", "wide"], ["examples"], ["took", "wide"]],
+      shown.map((round) => [
+        label(round), phase(round), `${count(round.accepted)}/${count(round.goal)}`, count(round.late),
+        count(round.dropped), count(round.failed), count(round.num_examples), took(round),
+      ]),
+    ),
+    more(latest.length - shown.length, showAll),
+  );
+}
+
 function more(hidden, showAll) {
   const button = { class: "plain more", type: "button", click: showAll };
   return hidden > 0 ? el("button", button, `Show ${count(hidden)} more`) : null;
@@ -183,14 +225,19 @@ export function checkpoints(history, isWhole, showAll) {
     { class: "card" },
     el("h2", {}, "Checkpoints"),
     table(
-      [["version", "text"], ["made", "text"], ["sha-256", "text wide"], ["size"], [""]],
+      [["version", "text"], ["made", "text"], ["sha-256", "text wide"], ["", "text wide"], ["size"], [""]],
       shown.map((one) => [
-        count(one.version), instant(one.created_at), el("code", {}, one.sha256.slice(0, 16)), bytes(one.bytes),
+        count(one.version), instant(one.created_at), el("code", {}, one.sha256.slice(0, 16)),
+        origin(one), bytes(one.bytes),
         el("a", { href: one.url, download: `${history.task.name}-${one.version}.safetensors` }, "download"),
       ]),
     ),
     more(latest.length - shown.length, showAll),
   );
+}
+
+function origin(one) {
+  return one.rolled_back_from === null ? "" : `weights of ${count(one.parent)}`;
 }
 
 function table(columns, rows) {

@@ -9,12 +9,18 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 PATIENCE_S = 30.0
+GONE = -32000
+
+
+class Gone(Exception):
+    """The page that was asked has made way for another one."""
 
 
 class Browser:
@@ -59,6 +65,8 @@ class Browser:
         while True:
             answer = self._next()
             if answer.get("id") == self._number:
+                if answer.get("error", {}).get("code") == GONE:
+                    raise Gone(answer["error"]["message"])
                 assert "error" not in answer, answer["error"]
                 return answer["result"]
             self._listen(answer)
@@ -78,9 +86,10 @@ class Browser:
         """The value of some JavaScript once it is truthy."""
         give_up_at = time.monotonic() + PATIENCE_S
         while time.monotonic() < give_up_at:
-            value = self.run(expression)
-            if value:
-                return value
+            with suppress(Gone):
+                value = self.run(expression)
+                if value:
+                    return value
             time.sleep(0.05)
         raise TimeoutError(f"never true: {expression}; the page: {self.text()[:2000]}")
 

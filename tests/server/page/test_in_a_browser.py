@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pocketfed.protocol.admin import PostEvaluation
+from pocketfed.protocol.messages import Capabilities, CheckIn, Outcome, Report
+from pocketfed.protocol.plan import EvaluationSettings
 
 pytestmark = pytest.mark.slow
 CURIOUS = 'new "accuracy" <b>&amp;'
@@ -92,6 +96,65 @@ def test_a_checkpoint_can_be_downloaded(page, live) -> None:
         ".then(d => [...new Uint8Array(d)].map(x => x.toString(16).padStart(2, '0')).join(''))"
     )
     assert got == newest.sha256
+
+
+def test_checkpoints_measured_by_devices_are_shown_beside_training(
+    live, browser, rehearsal_in
+) -> None:
+    changes = {"goal": 1, "over_selection": 3.0, "selection_timeout_s": 7200.0}
+    live.create_task(rehearsal_in.delta(1.0), evaluation=EvaluationSettings(goal=2), **changes)
+    message = CheckIn(client_version="1", capabilities=Capabilities(kinds=("evaluate",)))
+    for version in (1, 2, 3):
+        live.phone().serve(rehearsal_in.delta(0.25))
+        live.wait_for_version(version)
+        judges = [live.phone() for _ in range(2 if version < 3 else 1)]
+        for judge in judges:
+            judge.check_in(message=message)
+        for judge in judges:
+            metrics = {"accuracy": version / 4}
+            report = Report(outcome=Outcome.COMPLETED, num_examples=10, metrics=metrics)
+            judge.client.report(judge.place.assignment_id, report)
+        measured = min(version, 2)
+        wait_until(lambda: len(live.admin.history("task").evaluations) == measured)  # noqa: B023
+    live.admin.post_evaluation(
+        "task", PostEvaluation(version=3, num_examples=100, metrics={"accuracy": 0.5})
+    )
+    live.admin.roll_back("task", version=1)
+    browser.log_in(live.url, (live.data / "admin.token").read_text().strip())
+    browser.wait_for("document.querySelectorAll('table').length === 3")
+    text = browser.text()
+    for said in (
+        "Round 4.2 is selecting",
+        "Measuring checkpoint 3: selecting",
+        "1 of 2",
+        "Accuracy by checkpoint",
+        "From a place to a measurement",
+        "Checkpoints measured by devices",
+        "weights of 1",
+    ):
+        assert said in text, text
+    spoken = [
+        browser.run(f"document.querySelectorAll('.chart svg')[{index}].getAttribute('aria-label')")
+        for index in range(2)
+    ]
+    assert any("phones 0.5 at checkpoint 2; operator 0.5" in one for one in spoken), spoken
+    assert "until selecting ends" in text
+    keep(browser, "measured")
+    for width in (390, 1280):
+        browser.look_like(width=width, height=844)
+        browser.wait_for(
+            f"document.querySelector('.chart svg').getAttribute('viewBox').split(' ')[2] < {width}"
+        )
+        keep(browser, f"measured-{width}")
+        assert browser.run("document.documentElement.scrollWidth") <= width
+    assert browser.complaints == []
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + 20.0
+    while not is_so():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.02)
 
 
 def test_a_server_that_is_gone_is_said_to_be(page, live) -> None:
