@@ -36,6 +36,7 @@ DEV = [
     "hypothesis>=6.130",
     "moto[server]>=5.1",
     "mypy>=1.15",
+    "openapi-spec-validator>=0.7",
     "pyright[nodejs]>=1.1.400",
     "pytest>=9",
     "pytest-xdist>=3.6",
@@ -65,6 +66,7 @@ setup(
         ),
     ],
     package_dir={"pocketfed": "."},
+    package_data={"pocketfed.server": ["page/templates/*.html", "page/static/*"]},
     install_requires=BASE,
     extras_require={
         "export": EXPORT,

@@ -6,7 +6,6 @@ without TensorFlow work.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,18 +13,14 @@ from typing import TYPE_CHECKING
 
 from ..protocol.artifact import Artifact
 from ..protocol.plan import RetryWindow, RoundSettings
+from . import control, model_flags, models, operating, serving
 from . import flags as groups
-from . import model_flags, models, operating
 from .flags import Group, Values
-from .parsing import exactly, optional_path, required
-from .tables import show_audit
+from .holding import help_text
+from .parsing import CommandFailed, exactly, optional_path, required
 
 if TYPE_CHECKING:
     from ..device_sim.report import Summary
-
-
-class CommandFailed(Exception):
-    """A command ran to its end and did not reach what it was to reach."""
 
 
 @dataclass(frozen=True)
@@ -45,38 +40,7 @@ class Command:
     @property
     def usage(self) -> str:
         """The help text: synopsis, summary, and each flag with its default."""
-        return f"usage: {self.synopsis}\n\n{self.summary}\n\n{groups.help_text(self.groups)}"
-
-
-def _serve(words: list[str], values: Values) -> None:
-    from ..server import config
-    from ..server.serve import serve
-
-    exactly(words)
-    given = {setting.name: values[setting.name].value for setting in config.SETTINGS}
-    serve(config.load(flags=given, environment=os.environ))
-
-
-def _audit(words: list[str], values: Values) -> None:
-    from ..server import config
-    from ..server.audit import audit
-
-    exactly(words)
-    given = {name: values[name].value for name in groups.AUDITED}
-    findings = audit(config.load(flags=given, environment=os.environ))
-    show_audit(findings)
-    broken = sum(len(finding.violations) for finding in findings)
-    if broken:
-        raise CommandFailed(f"{broken} violations")
-
-
-def _coordinate(words: list[str], values: Values) -> None:
-    from ..server import config
-    from ..server.coordinate import coordinate
-
-    exactly(words)
-    given = {setting.name: values[setting.name].value for setting in config.SETTINGS}
-    coordinate(config.load(flags=given, environment=os.environ))
+        return f"usage: {self.synopsis}\n\n{self.summary}\n\n{help_text(self.groups)}"
 
 
 # In a simulation time costs nothing: a fixed window keeps runs comparable.
@@ -178,20 +142,20 @@ COMMANDS = {
             (),
             models.verify,
         ),
-        Command("serve", "", "Runs the aggregation server.", (groups.serve,), _serve),
+        Command("serve", "", "Runs the aggregation server.", (groups.serve,), serving.serve),
         Command(
             "audit",
             "--data_dir=DIR",
             "Holds every invariant against the folder of a stopped server; exits 1 if one breaks.",
             (groups.audit,),
-            _audit,
+            serving.audit,
         ),
         Command(
             "coordinate",
             "",
             "Moves the rounds of a PostgreSQL database on, beside servers with coordinator=none.",
             (groups.serve,),
-            _coordinate,
+            serving.coordinate,
         ),
         Command(
             "task create",
@@ -215,6 +179,13 @@ COMMANDS = {
             operating.task_status,
         ),
         Command(
+            "task funnel",
+            "NAME",
+            "Shows how far devices come, from check-in to checkpoint, and why no further.",
+            (groups.window, groups.connection),
+            operating.task_funnel,
+        ),
+        Command(
             "task checkpoint",
             "NAME --out=FILE",
             "Downloads the newest weights of a task.",
@@ -226,7 +197,35 @@ COMMANDS = {
             "NAME",
             "Ends a task; its checkpoints stay.",
             (groups.connection,),
-            operating.task_stop,
+            control.stop,
+        ),
+        Command(
+            "task pause",
+            "NAME",
+            "Gives no more places; devices that hold one may finish.",
+            (groups.connection,),
+            control.pause,
+        ),
+        Command(
+            "task resume",
+            "NAME",
+            "Gives places again.",
+            (groups.connection,),
+            control.resume,
+        ),
+        Command(
+            "task rollback",
+            "NAME --version=V",
+            "Makes the weights of an older checkpoint the newest, as a version of their own.",
+            (control.group, groups.connection),
+            control.roll_back,
+        ),
+        Command(
+            "evaluate",
+            "--artifact=DIR --task=NAME",
+            "Measures checkpoints of a task on a test set, with the phones' runtime.",
+            (control.evaluation, groups.data, groups.connection),
+            control.evaluate,
         ),
         Command(
             "device show",

@@ -15,9 +15,9 @@ from absl import logging
 
 from .. import __version__
 from ..protocol.errors import PocketFedError
-from .commands import COMMANDS, Command, CommandFailed
-from .flags import holder
-from .parsing import UsageError
+from .commands import COMMANDS, Command
+from .holding import holder
+from .parsing import CommandFailed, UsageError
 
 _EXTRAS = {
     "tensorflow": "export",
@@ -33,6 +33,8 @@ _EXTRAS = {
     "gunicorn": "scaled",
     "gevent": "scaled",
     "psycopg": "scaled",
+    "prometheus_client": "server",
+    "structlog": "server",
 }
 
 

@@ -6,14 +6,12 @@ read back here too.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import textwrap
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import msgspec
 from absl import flags
-from absl import logging as _  # noqa: F401  # defines --verbosity and its kin
 
 from ..client import AdminClient, Session
 from ..protocol.errors import ConfigError
@@ -27,7 +25,6 @@ TOKEN_VARIABLE = "POCKETFED_ADMIN_TOKEN"  # noqa: S105  # the name of a variable
 SHOWN_CODECS = ("float32", "float16", "int8", "int4", "topk:FRACTION")
 # What an audit needs to know of a server's settings.
 AUDITED = ("data_dir", "keep_updates_s")
-_LOGGING = ("verbosity", "stderrthreshold", "logtostderr", "alsologtostderr", "log_dir")
 
 _SETTINGS_HELP = {
     "goal": "reports that end a round",
@@ -39,6 +36,10 @@ _SETTINGS_HELP = {
     "upload_timeout_s": "seconds one device has to upload",
     "max_update_norm": "longest update (L2) that may become a checkpoint; any if not given",
     "rounds": "rounds to commit before the task ends; no end if not given",
+}
+_EVALUATION_HELP = {
+    "every": "devices measure every this many versions; they measure none if not given",
+    "goal": "reports that end a round of measuring; else as in training",
 }
 _PLAN_HELP = {
     "epochs": "passes over the local examples (E)",
@@ -95,6 +96,16 @@ def connection(values: Values) -> None:
     )
 
 
+def window(values: Values) -> None:
+    flags.DEFINE_integer(
+        "hours",
+        None,
+        "count the devices that checked in within so many hours; all of them if not given",
+        lower_bound=1,
+        flag_values=values,
+    )
+
+
 def task(values: Values) -> None:
     flags.DEFINE_string("artifact", None, "folder that `export` made", flag_values=values)
     flags.DEFINE_string("population", "demo", "devices that may serve", flag_values=values)
@@ -104,6 +115,8 @@ def rounds(values: Values) -> None:
     _of_record(RoundSettings, _SETTINGS_HELP, values)
     for name, text in choices.helps().items():
         flags.DEFINE_string(name, choices.default(name), text, flag_values=values)
+    for name, text in _EVALUATION_HELP.items():
+        flags.DEFINE_integer(f"evaluate_{name}", None, text, lower_bound=1, flag_values=values)
     flags.DEFINE_list(
         "retry_s",
         None,
@@ -211,6 +224,11 @@ def settings_of(values: Values, *, default: RoundSettings) -> RoundSettings:
         fields["retry"] = _window(values.retry_s)
     if values["codecs"].present:
         fields["codecs"] = values.codecs
+    if values.evaluate_every is not None:
+        given = {name: values[f"evaluate_{name}"].value for name in _EVALUATION_HELP}
+        fields["evaluation"] = given
+    elif values.evaluate_goal is not None:
+        raise ConfigError("evaluate_goal", values.evaluate_goal, "give --evaluate_every with it")
     return RoundSettings.of(fields)
 
 
@@ -223,47 +241,12 @@ def admin_token_of(values: Values) -> str:
     return token
 
 
-def admin_of(values: Values) -> AdminClient:
+@contextlib.contextmanager
+def admin_of(values: Values) -> Iterator[AdminClient]:
     """The operator's client the flags ask for; raises ConfigError without a token."""
-    return AdminClient(Session(values.server), token=admin_token_of(values))
-
-
-def holder(groups: Sequence[Group]) -> Values:
-    """A fresh holder with these groups, ``always``, and absl's logging flags."""
-    values = Values()
-    for group in (*groups, always):
-        group(values)
-    for name in _LOGGING:
-        values[name] = flags.FLAGS[name]
-        values.register_flag_by_module("absl.logging", values[name])
-    values.set_gnu_getopt(True)
-    return values
-
-
-def help_text(groups: Sequence[Group]) -> str:
-    """Every flag of the groups, its meaning and its default."""
-    values = Values()
-    for group in groups:
-        group(values)
-    width = max((len(name) for name in values), default=0) + 4
-    return "\n".join(
-        textwrap.fill(
-            _meaning(values[name]),
-            100,
-            initial_indent=f"  {'--' + name:{width}}",
-            subsequent_indent=" " * (width + 2),
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        for name in values
-    )
-
-
-def _meaning(flag: flags.Flag[Any]) -> str:
-    if flag.default in (None, ""):
-        return flag.help or ""
-    default = flag.serialize().partition("=")[2]
-    return f"{flag.help} [{default}]"
+    token = admin_token_of(values)
+    with Session(values.server) as session:
+        yield AdminClient(session, token=token)
 
 
 def _of_record(kind: type[msgspec.Struct], helps: dict[str, str], values: Values) -> None:

@@ -19,10 +19,14 @@ def exactly(words: list[str], *names: str) -> list[str]:
 
 
 def required(values: Values, name: str) -> str:
-    if not values[name].value:
+    if values[name].value in (None, ""):
         raise UsageError(f"--{name} is missing")
     return str(values[name].value)
 
 
 def optional_path(word: str | None) -> Path | None:
     return Path(word) if word else None
+
+
+class CommandFailed(Exception):
+    """A command ran to its end and did not reach what it was to reach."""

@@ -30,7 +30,7 @@ from ..device_sim.trainers import LiteRTTrainer
 from ..protocol.admin import TaskStatus
 from ..protocol.artifact import Artifact
 from ..protocol.errors import ConfigError
-from ..protocol.plan import Plan, RoundSettings
+from ..protocol.plan import Plan, RoundKind, RoundSettings
 
 IN_PROCESS = "http://pocketfed.invalid"
 HOPELESS = 50
@@ -74,7 +74,7 @@ class Hopes:
         self._detail = ""
 
     def note(self, record: SessionRecord) -> None:
-        if self.are_gone:
+        if self.are_gone or record.kind is not RoundKind.TRAIN:
             return
         if record.outcome in (SessionOutcome.FAILED, SessionOutcome.REFUSED):
             self._failures += 1
@@ -224,7 +224,7 @@ def _stop_rule(
     ends_s = clock() + scenario.limit_s
 
     def is_over() -> bool:
-        has_ended = monitor.status is not TaskStatus.RUNNING
+        has_ended = monitor.status in (TaskStatus.STOPPED, TaskStatus.FINISHED)
         has_time = clock() < ends_s
         return has_ended or hopes.are_gone or not has_time or _has_reached(scenario.target, monitor)
 

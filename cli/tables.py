@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from ..protocol.admin import DeviceSummary, RoundSummary, TaskHistory, TaskList
+from ..protocol.admin import (
+    DeviceSummary,
+    Evaluation,
+    Funnel,
+    FunnelStep,
+    RoundSummary,
+    TaskHistory,
+    TaskList,
+)
 
 if TYPE_CHECKING:
     from ..model_export import Verification
@@ -100,6 +108,8 @@ def show_history(history: TaskHistory, console: Console | None = None) -> None:
         f"E={task.plan.epochs}, B={task.plan.batch_size}, lr={task.plan.learning_rate:g}",
         highlight=False,
     )
+    for line in _evaluation_lines(history):
+        console.print(line, highlight=False)
     table = _table("round", "phase", *_NUMBERS, "examples", "loss", "MB up")
     for column in table.columns[2:]:
         column.justify = "right"
@@ -126,6 +136,63 @@ def show_audit(findings: Sequence[Finding], console: Console | None = None) -> N
         for violation in finding.violations:
             line = f"({finding.invariant.letter}) {violation}"
             console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def show_funnel(funnel: Funnel, console: Console | None = None) -> None:
+    """One line a step of training and of measuring, and why devices and uploads went no further."""
+    console = console or _console()
+    console.print(_funnel_table(funnel.steps))
+    if funnel.evaluation_steps:
+        console.print("devices that measure:")
+        console.print(_funnel_table(funnel.evaluation_steps))
+    if funnel.refused:
+        console.print(f"uploads refused: {_listed(funnel.refused)}", highlight=False)
+
+
+def _funnel_table(steps: Sequence[FunnelStep]) -> Table:
+    table = _table("step", "devices", "of all", "waiting", "lost", "why")
+    for column in table.columns[1:5]:
+        column.justify = "right"
+    all_ = steps[0].reached
+    for step in steps:
+        share = f"{step.reached / all_:.0%}" if all_ else ""
+        counts = (step.reached, step.waiting, sum(step.lost.values()))
+        reached, waiting, lost = (f"{number:,}" for number in counts)
+        name = step.stage.replace("_", " ")
+        table.add_row(name, reached, share, waiting, lost, _listed(step.lost))
+    return table
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in counts.items())
+
+
+def show_evaluations(evaluations: Sequence[Evaluation], console: Console | None = None) -> None:
+    """One line a version, one column a metric."""
+    names = sorted({name for one in evaluations for name in one.metrics})
+    table = _table("checkpoint", *names, "examples")
+    for column in table.columns:
+        column.justify = "right"
+    for one in evaluations:
+        values = (one.metrics.get(name) for name in names)
+        cells = ("" if value is None else f"{value:.4f}" for value in values)
+        table.add_row(str(one.version), *cells, f"{one.num_examples:,}")
+    (console or _console()).print(table if evaluations else "every checkpoint is measured already")
+
+
+def _evaluation_lines(history: TaskHistory) -> Iterator[str]:
+    """The newest that each source has measured, and where the newest weights came from."""
+    newest = {one.source: one for one in history.evaluations}
+    for one in newest.values():
+        values = ", ".join(f"{name} {value:.4f}" for name, value in sorted(one.metrics.items()))
+        by = f"{one.devices} devices" if one.devices else f"the {one.source}"
+        yield f"checkpoint {one.version}: {values} on {one.num_examples:,} examples of {by}"
+    checkpoint = history.task.checkpoint
+    if checkpoint.rolled_back_from is not None:
+        yield (
+            f"checkpoint {checkpoint.version} has the weights of {checkpoint.parent}, "
+            f"rolled back from {checkpoint.rolled_back_from}"
+        )
 
 
 def _most_frequent(ops: Mapping[str, int]) -> str:

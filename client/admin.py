@@ -7,6 +7,10 @@ from ..protocol.admin import (
     CheckpointSummary,
     CreateTask,
     DeviceSummary,
+    Evaluation,
+    Funnel,
+    PostEvaluation,
+    RollBack,
     TaskHistory,
     TaskList,
     TaskSummary,
@@ -14,6 +18,7 @@ from ..protocol.admin import (
 from ..protocol.artifact import CHECKPOINT, MANIFEST, Artifact
 from ..protocol.errors import ConfigError, DigestMismatch
 from ..protocol.plan import Plan, RoundSettings
+from ..protocol.record import Record
 from .session import Session
 
 
@@ -68,9 +73,34 @@ class AdminClient:
         answer = self._session.exchange("GET", f"/v1/admin/tasks/{name}", token=self._token)
         return TaskHistory.from_json(answer.content)
 
+    def funnel(self, name: str, *, window_s: float | None = None) -> Funnel:
+        """What became of the devices of the last ``window_s`` seconds, or of all of them."""
+        query = "" if window_s is None else f"?window_s={window_s:.0f}"
+        answer = self._session.exchange(
+            "GET", f"/v1/admin/tasks/{name}/funnel{query}", token=self._token
+        )
+        return Funnel.from_json(answer.content)
+
+    def pause(self, name: str) -> TaskSummary:
+        """Gives no more places; devices that hold one may finish."""
+        return self._tell(name, "pause")
+
+    def resume(self, name: str) -> TaskSummary:
+        return self._tell(name, "resume")
+
     def stop(self, name: str) -> TaskSummary:
-        answer = self._session.exchange("POST", f"/v1/admin/tasks/{name}/stop", token=self._token)
-        return TaskSummary.from_json(answer.content)
+        return self._tell(name, "stop")
+
+    def roll_back(self, name: str, *, version: int) -> TaskSummary:
+        """Makes the weights of an older version the newest, as a version of their own."""
+        return self._tell(name, "rollback", RollBack(version=version))
+
+    def post_evaluation(self, name: str, measured: PostEvaluation) -> Evaluation:
+        """Tells how good a version is; a value of before is replaced."""
+        answer = self._session.exchange(
+            "POST", f"/v1/admin/tasks/{name}/evaluations", token=self._token, body=measured
+        )
+        return Evaluation.from_json(answer.content)
 
     def device(self, device_id: str) -> DeviceSummary:
         answer = self._session.exchange("GET", f"/v1/admin/devices/{device_id}", token=self._token)
@@ -89,6 +119,12 @@ class AdminClient:
         if wire.sha256(answer.content) != checkpoint.sha256:
             raise DigestMismatch(f"{checkpoint.url} does not have SHA-256 {checkpoint.sha256}")
         return answer.content
+
+    def _tell(self, name: str, verb: str, message: Record | None = None) -> TaskSummary:
+        answer = self._session.exchange(
+            "POST", f"/v1/admin/tasks/{name}/{verb}", token=self._token, body=message
+        )
+        return TaskSummary.from_json(answer.content)
 
     def _put_blob(self, body: bytes) -> str:
         digest = wire.sha256(body)

@@ -13,6 +13,7 @@ from ..protocol.messages import (
     Device,
     Enrolment,
     Fate,
+    Outcome,
     Receipt,
     Rejection,
     Report,
@@ -72,7 +73,7 @@ class DeviceClient:
         return answer.content
 
     def report(self, assignment_id: str, report: Report) -> UploadInstruction | Fate:
-        """Announces the outcome; a completed one is answered with where to send the delta."""
+        """Tells the outcome; one that announces a body is answered with where to send it."""
         answer = self._session.exchange(
             "POST",
             f"/v1/assignments/{assignment_id}/report",
@@ -80,7 +81,7 @@ class DeviceClient:
             body=report,
             traffic=self.traffic,
         )
-        if report.outcome == "completed":
+        if report.outcome is Outcome.COMPLETED and report.sha256 is not None:
             return UploadInstruction.from_json(answer.content)
         return Fate.from_json(answer.content)
 

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..protocol.plan import RoundKind
 from .streams import Purpose, stream
+
+_DROP_OUT = {
+    RoundKind.TRAIN: Purpose.DROP_OUT,
+    RoundKind.EVALUATE: Purpose.EVALUATION_DROP_OUT,
+}
 
 
 @dataclass(frozen=True)
@@ -57,9 +63,10 @@ class PhoneConditions:
     down_bytes_s: float
     up_bytes_s: float
 
-    def drops_out(self, *, round_: int, attempt: int) -> bool:
+    def drops_out(self, *, round_: int, attempt: int, kind: RoundKind = RoundKind.TRAIN) -> bool:
         """Whether the phone falls silent in this session, the same whenever it is asked."""
-        rng = stream(self.seed, Purpose.DROP_OUT, self.device, round_, attempt)
+        purpose = _DROP_OUT[kind]
+        rng = stream(self.seed, purpose, self.device, round_, attempt)
         return bool(rng.random() < self.drop_out)
 
     def compute_s(self, steps: int) -> float:
@@ -107,3 +114,8 @@ def shuffle_stream(*, seed: int, device: int, round_: int) -> np.random.Generato
 def rounding_stream(*, seed: int, device: int, round_: int) -> np.random.Generator:
     """The stream that rounds one phone's delta in one round, where its codec rounds at random."""
     return stream(seed, Purpose.ROUNDING, device, round_)
+
+
+def evaluation_stream(*, seed: int, device: int, version: int) -> np.random.Generator:
+    """The stream by which one phone chooses the examples it measures a version on."""
+    return stream(seed, Purpose.EVALUATION, device, version)

@@ -10,12 +10,14 @@ from typing import TypedDict
 from ..protocol import wire
 from ..protocol.admin import (
     CheckpointSummary,
+    EvaluationSource,
     RoundPhase,
     RoundSummary,
     TaskHistory,
     TaskStatus,
 )
 from ..protocol.errors import Unavailable
+from ..protocol.record import Metrics
 from ..protocol.weights import WeightSpec
 from .datasets import Examples
 from .sessions import RoundTally
@@ -30,7 +32,8 @@ class RoundRow:
 
     ``late``, ``dropped`` and the bytes are the phones' own account as it stood when the row was
     made, see ``Monitor.settled``; ``seconds`` counts from the opening of the task's first round,
-    on the server's clock. ``checkpoint`` is the SHA-256 of the weights.
+    on the server's clock. ``checkpoint`` is the SHA-256 of the weights. ``phones_accuracy`` and
+    ``phones_loss`` are what phones measured of it on their own examples, None if they did not.
     """
 
     round: int
@@ -46,6 +49,8 @@ class RoundRow:
     bytes_down: int
     seconds: float
     checkpoint: str
+    phones_accuracy: float | None = None
+    phones_loss: float | None = None
 
 
 class Account(TypedDict):
@@ -57,11 +62,19 @@ class Account(TypedDict):
     bytes_down: int
 
 
+class Measured(TypedDict):
+    """What phones have measured of a checkpoint."""
+
+    phones_accuracy: float | None
+    phones_loss: float | None
+
+
 class Monitor:
     """Turns the history of one task into rows; ``status`` is that of the task when last seen.
 
     ``history`` and ``fetch`` ask the server, ``tally`` the fleet. Evaluation runs on the thread
-    that polls, so phones in other threads keep going.
+    that polls, so phones in other threads keep going. A version that a roll-back made has no row:
+    its weights have one already.
     """
 
     def __init__(
@@ -83,14 +96,22 @@ class Monitor:
         self.rows: list[RoundRow] = []
         self.status = TaskStatus.RUNNING
         self._evaluated: set[int] = set()
+        self._versions: list[int] = []
+        self._by_phones: dict[int, Metrics] = {}
 
     def poll(self) -> list[RoundRow]:
         """Evaluates the checkpoints that are new since the last call; returns their rows."""
         return list(self._fresh())
 
     def settled(self) -> list[RoundRow]:
-        """The rows with the phones' account as it stands now: some sessions outlast their round."""
-        return [replace(row, **self._account(row.round, row.attempt)) for row in self.rows]
+        """The rows with the phones' account as it stands now: some sessions outlast their round.
+
+        With what phones measured of each checkpoint too, as far as the last poll knows.
+        """
+        return [
+            replace(row, **self._account(row.round, row.attempt), **self._measured(version))
+            for version, row in zip(self._versions, self.rows, strict=True)
+        ]
 
     def follow(
         self,
@@ -122,11 +143,18 @@ class Monitor:
     def _fresh(self) -> Iterator[RoundRow]:
         history = self._history()
         self.status = history.task.status
+        self._by_phones = {
+            one.version: one.metrics
+            for one in history.evaluations
+            if one.source is EvaluationSource.PHONES
+        }
         for checkpoint in history.checkpoints:
-            if checkpoint.version not in self._evaluated:
+            is_new = checkpoint.version not in self._evaluated
+            if is_new and checkpoint.rolled_back_from is None:
                 row = self._row(checkpoint, history)
                 self._evaluated.add(checkpoint.version)
                 self.rows.append(row)
+                self._versions.append(checkpoint.version)
                 yield row
 
     def _row(self, checkpoint: CheckpointSummary, history: TaskHistory) -> RoundRow:
@@ -154,6 +182,13 @@ class Monitor:
             "dropped": tally.dropped,
             "bytes_up": tally.bytes_up,
             "bytes_down": tally.bytes_down,
+        }
+
+    def _measured(self, version: int) -> Measured:
+        metrics = self._by_phones.get(version, {})
+        return {
+            "phones_accuracy": metrics.get("accuracy"),
+            "phones_loss": metrics.get("loss"),
         }
 
 

@@ -73,6 +73,7 @@ $rows
 _COLUMNS = (
     "round",
     "accuracy",
+    "by phones",
     "loss",
     "train loss",
     "accepted",
@@ -113,6 +114,7 @@ def _cells(row: RoundRow) -> str:
     values = (
         f"{row.round}{attempt}",
         f"{row.accuracy:.2%}",
+        "–" if row.phones_accuracy is None else f"{row.phones_accuracy:.2%}",
         f"{row.loss:.4f}",
         "–" if row.train_loss is None else f"{row.train_loss:.4f}",
         f"{row.accepted}",

@@ -4,6 +4,8 @@
 
     CHECK_IN -> DOWNLOAD -> TRAIN -> REPORT -> UPLOAD -> CHECK_IN
 
+A phone that is asked to measure a checkpoint does so in place of training, and uploads nothing.
+
 ``wake`` takes one step and says when to wake the phone again, so the same phone lives on a virtual
 clock and on a real one. Errors end or repeat a step as docs/protocol.md, "Retrying", says; none
 leaves the phone.
@@ -20,7 +22,7 @@ from .. import __version__
 from ..client import DeviceClient
 from ..protocol import wire
 from ..protocol.codecs import ENCODINGS
-from ..protocol.errors import AssignmentExpired, PocketFedError, RoundClosed, TokenExpired
+from ..protocol.errors import PocketFedError, TokenExpired
 from ..protocol.messages import (
     Assignment,
     Capabilities,
@@ -32,14 +34,20 @@ from ..protocol.messages import (
     Report,
     UploadInstruction,
 )
+from ..protocol.plan import RoundKind
 from ..protocol.weights import Weights
 from .conditions import PhoneConditions, retry_stream, shuffle_stream
 from .datasets import Examples
 from .encoding import Encoder
+from .measuring import measure
 from .retrying import Remedy, RetryPolicy, Step, remedy
-from .sessions import SessionOutcome, SessionRecord
+from .sessions import SessionOutcome, SessionRecord, ending_of
 from .shelf import Shelf, Storage
 from .trainers import TrainerPool
+
+_CAPABILITIES = Capabilities(kinds=tuple(RoundKind), codecs=ENCODINGS)
+# Between which marks a session shows its work.
+_MARKS = {RoundKind.TRAIN: ("[", "]"), RoundKind.EVALUATE: ("(", ")")}
 
 
 @dataclass(frozen=True)
@@ -125,7 +133,7 @@ class Phone:
             self._client.enrol(Enrolment(client_version=__version__))
         message = CheckIn(
             client_version=__version__,
-            capabilities=Capabilities(codecs=ENCODINGS),
+            capabilities=_CAPABILITIES,
             examples_bucket=_power_of_two(len(self._examples)),
         )
         answer = self._client.check_in(self._around.population, message)
@@ -142,7 +150,7 @@ class Phone:
         self._assignment = assignment
         unsent, self._unsent = self._unsent, None
         if unsent is not None and unsent[0] == assignment.assignment_id:
-            self._shape += "v[]"
+            self._shape += "v" + "".join(_MARKS[assignment.kind])
             self._then(Step.REPORT, partial(self._report, assignment, unsent[1]))
         else:
             self._then(Step.DOWNLOAD, partial(self._download, assignment))
@@ -158,8 +166,11 @@ class Phone:
         return self._conditions.download_s(self._client.traffic.down - before)
 
     def _train(self, assignment: Assignment, weights: Weights) -> float:
-        self._shape += "["
-        if self._conditions.drops_out(round_=assignment.round, attempt=assignment.attempt):
+        begins, ends = _MARKS[assignment.kind]
+        self._shape += begins
+        if self._conditions.drops_out(
+            round_=assignment.round, attempt=assignment.attempt, kind=assignment.kind
+        ):
             self._forsaken = assignment.assignment_id
             self._end(SessionOutcome.DROPPED, "!", detail="the phone fell silent")
             return assignment.retry.draw(self._rng)
@@ -168,18 +179,23 @@ class Phone:
             return self._give_up(assignment, Outcome.NOT_ELIGIBLE, detail="too few examples")
         made, modelled_s = self._made(assignment, weights)
         self._unsent = (assignment.assignment_id, made)
-        self._shape += "]"
+        self._shape += ends
         self._then(Step.REPORT, partial(self._report, assignment, made))
         return modelled_s
 
     def _made(self, assignment: Assignment, weights: Weights) -> tuple[Made, float]:
-        """Trains; returns what to send, and how long a phone like this one would have taken."""
+        """Works; returns what to send, and how long a phone like this one would have taken."""
         conditions, clock = self._conditions, self._around.clock
         trainer = self._around.trainers.get(
             assignment.model.sha256,
             self._storage.model(assignment),
             self._storage.manifest(assignment),
         )
+        if assignment.kind is RoundKind.EVALUATE:
+            report, modelled_s = measure(
+                trainer, weights, self._examples, assignment=assignment, conditions=conditions
+            )
+            return Made(report), modelled_s
         rng = shuffle_stream(
             seed=conditions.seed, device=conditions.device, round_=assignment.round
         )
@@ -207,7 +223,10 @@ class Phone:
     def _report(self, assignment: Assignment, made: Made) -> float:
         answer = self._client.report(assignment.assignment_id, made.report)
         if isinstance(answer, Fate):
-            self._end(SessionOutcome.FAILED, "", detail=self._detail)
+            if made.report.outcome is Outcome.COMPLETED:
+                self._end(SessionOutcome.ACCEPTED, "^", num_examples=made.report.num_examples)
+            else:
+                self._end(SessionOutcome.FAILED, "", detail=self._detail)
             return answer.retry.draw(self._rng)
         self._shape += "+"
         self._then(Step.UPLOAD, partial(self._upload, assignment, made, answer))
@@ -229,7 +248,7 @@ class Phone:
         if answer is Remedy.GIVE_UP and assignment is not None:
             self._shape += "*"
             return self._give_up(assignment, Outcome.FAILED, detail=str(error))
-        self._end(*_ending(error), detail=str(error))
+        self._end(*ending_of(error), detail=str(error))
         if answer is Remedy.RETRY_WINDOW and assignment is not None:
             return assignment.retry.draw(self._rng)
         if answer is Remedy.REFUSED:
@@ -251,6 +270,7 @@ class Phone:
             bytes_up=traffic.up - self._counted_up,
             bytes_down=traffic.down - self._counted_down,
             detail=detail,
+            kind=assignment.kind if assignment else RoundKind.TRAIN,
         )
         self._counted_up, self._counted_down = traffic.up, traffic.down
         if outcome is not SessionOutcome.FAILED:
@@ -268,15 +288,6 @@ class Phone:
         self._step = step
         self._act = act
         self._tries = 0
-
-
-def _ending(error: PocketFedError) -> tuple[SessionOutcome, str]:
-    """How a session that met this error ended, and its mark."""
-    if isinstance(error, (RoundClosed, AssignmentExpired)):
-        return SessionOutcome.LATE, "#"
-    if error.retryable:
-        return SessionOutcome.FAILED, "*"
-    return SessionOutcome.REFUSED, "#"
 
 
 def _power_of_two(count: int) -> int:

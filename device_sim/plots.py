@@ -84,6 +84,7 @@ def _accuracy(
     rounds = [row.round for row in rows]
     percent = [100 * row.accuracy for row in rows]
     axes.plot(rounds, percent, color=palette.accuracy, linewidth=2, solid_capstyle="round")
+    _by_phones(axes, rows, palette=palette)
     axes.plot(rounds[-1:], percent[-1:], "o", color=palette.accuracy, markersize=5)
     if target is not None:
         axes.axhline(100 * target, color=palette.target, linewidth=1.2, linestyle=(0, (5, 3)))
@@ -99,6 +100,24 @@ def _accuracy(
         )
     axes.set_ylim(0, 102)
     _title(axes, f"Test accuracy, %  (last: {percent[-1]:.2f})", palette)
+
+
+def _by_phones(axes: Axes, rows: Sequence[RoundRow], *, palette: Palette) -> None:
+    """A ring for each checkpoint that phones have measured; no legend where there is none."""
+    measured = [
+        (row.round, 100 * row.phones_accuracy) for row in rows if row.phones_accuracy is not None
+    ]
+    if not measured:
+        return
+    axes.plot(
+        *zip(*measured, strict=True),
+        "o",
+        color=palette.up,
+        markersize=5,
+        fillstyle="none",
+        label="measured by phones",
+    )
+    axes.legend(frameon=False, labelcolor=palette.ink, loc="lower right")
 
 
 def _traffic(axes: Axes, rows: Sequence[RoundRow], *, palette: Palette) -> None:

@@ -8,6 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from ..protocol.errors import AssignmentExpired, PocketFedError, RoundClosed
+from ..protocol.plan import RoundKind
+
 
 class SessionOutcome(StrEnum):
     """How a session ended, as the phone saw it."""
@@ -26,7 +29,8 @@ class SessionRecord:
 
     ``shape`` draws it as in Bonawitz et al. 2019 (section 5): ``-`` checked in, ``v`` plan and
     model here, ``[`` training, ``]`` trained, ``+`` upload, ``^`` acknowledged, ``#`` rejected,
-    ``!`` interrupted, ``*`` error. A session that was turned away has round 0.
+    ``!`` interrupted, ``*`` error. ``(`` and ``)`` stand for measuring instead of training. A
+    session that was turned away has round 0.
     """
 
     device: int
@@ -38,6 +42,7 @@ class SessionRecord:
     bytes_up: int
     bytes_down: int
     detail: str = ""
+    kind: RoundKind = RoundKind.TRAIN
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ class Tallies:
         self.bytes_up = 0
         self.bytes_down = 0
         self.shapes: Counter[str] = Counter()
-        self._rounds: dict[tuple[int, int], RoundTally] = {}
+        self._rounds: dict[tuple[RoundKind, int, int], RoundTally] = {}
         self._observe = observe
         self._lock = threading.RLock()
 
@@ -97,10 +102,10 @@ class Tallies:
             if self._observe is not None:
                 self._observe(record)
 
-    def of(self, round_: int, attempt: int) -> RoundTally:
+    def of(self, round_: int, attempt: int, kind: RoundKind = RoundKind.TRAIN) -> RoundTally:
         """The tally of one attempt so far; all zeros when no session in it has ended."""
         with self._lock:
-            return self._rounds.get((round_, attempt), RoundTally(round_, attempt))
+            return self._rounds.get((kind, round_, attempt), RoundTally(round_, attempt))
 
     def _add(self, record: SessionRecord) -> None:
         self.ended += 1
@@ -110,10 +115,19 @@ class Tallies:
             self.turned_away += 1
             return
         self.shapes[record.shape] += 1
-        key = (record.round, record.attempt)
-        self._rounds[key] = self._rounds.get(key, RoundTally(*key)).plus(record)
+        tally = self.of(record.round, record.attempt, record.kind)
+        self._rounds[record.kind, record.round, record.attempt] = tally.plus(record)
 
-    def rounds(self) -> list[RoundTally]:
-        """Every attempt in which a session has ended, in order."""
+    def rounds(self, kind: RoundKind = RoundKind.TRAIN) -> list[RoundTally]:
+        """Every attempt of this kind in which a session has ended, in order."""
         with self._lock:
-            return [self._rounds[key] for key in sorted(self._rounds)]
+            return [self._rounds[key] for key in sorted(self._rounds) if key[0] is kind]
+
+
+def ending_of(error: PocketFedError) -> tuple[SessionOutcome, str]:
+    """How a session that met this error ended, and its mark."""
+    if isinstance(error, (RoundClosed, AssignmentExpired)):
+        return SessionOutcome.LATE, "#"
+    if error.retryable:
+        return SessionOutcome.FAILED, "*"
+    return SessionOutcome.REFUSED, "#"

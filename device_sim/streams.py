@@ -21,6 +21,8 @@ class Purpose(IntEnum):
     SHUFFLE = 5
     RETRY = 6
     ROUNDING = 7
+    EVALUATION = 8
+    EVALUATION_DROP_OUT = 9
 
 
 def stream(seed: int, purpose: Purpose, *keys: int) -> np.random.Generator:

@@ -8,12 +8,14 @@
     │  │  ├─ DigestMismatch     400  the body is not the one that was announced
     │  │  └─ TruncatedBody      400  the body ended before its Content-Length
     │  ├─ UnsupportedVersion    400
+    │  ├─ MethodNotAllowed      405
     │  ├─ NameTaken             409  another task has this name
     │  ├─ KeyReused             422  an Idempotency-Key came again with another message
     │  ├─ UploadMissing         409  nothing was put where the instruction said
     │  ├─ LengthRequired        411
     │  ├─ PayloadTooLarge       413
     │  ├─ UnsupportedMediaType  415
+    │  ├─ RangeNotSatisfiable   416
     │  ├─ SpecMismatch          422  the weights are not of this model
     │  ├─ UnknownCodec          422  no encoding of deltas has this name
     │  ├─ InvalidEncoding       422  the body is not what its codec makes
@@ -89,6 +91,11 @@ class UnsupportedVersion(ProtocolError):
     code = "unsupported_version"
 
 
+class MethodNotAllowed(ProtocolError):
+    code = "method_not_allowed"
+    status = 405
+
+
 class NameTaken(ProtocolError):
     code = "name_taken"
     status = 409
@@ -117,6 +124,11 @@ class PayloadTooLarge(ProtocolError):
 class UnsupportedMediaType(ProtocolError):
     code = "unsupported_media_type"
     status = 415
+
+
+class RangeNotSatisfiable(ProtocolError):
+    code = "range_not_satisfiable"
+    status = 416
 
 
 class SpecMismatch(ProtocolError):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from enum import StrEnum
 
 from .codecs import FLOAT32
-from .plan import Plan, RetryWindow
-from .record import Count, Name, Positive, Record, Seconds, Sha256
+from .plan import Plan, RetryWindow, RoundKind
+from .record import Count, Metrics, Name, Positive, Record, Seconds, Sha256
 
 PROTOCOL_VERSION = 1
 
@@ -36,8 +36,12 @@ class Device(Record, frozen=True, kw_only=True):
 
 
 class Capabilities(Record, frozen=True, kw_only=True):
-    """What a device can encode and hold; ``codecs`` are names of codecs in any order."""
+    """What a device can do, encode and hold.
 
+    ``kinds`` are those of rounds, see ``RoundKind``; ``codecs`` are names of codecs in any order.
+    """
+
+    kinds: tuple[str, ...] = ("train",)
     codecs: tuple[str, ...] = (FLOAT32,)
     runtime: str = ""
     max_bytes: Count | None = None
@@ -67,11 +71,13 @@ class Resource(Record, frozen=True, kw_only=True):
 class Assignment(Record, frozen=True, kw_only=True):
     """A place in one round. The time-outs count from the moment the answer arrives.
 
-    ``codec`` is how the delta is to be encoded.
+    ``codec`` is how the delta is to be encoded. In a round of the kind ``evaluate`` the checkpoint
+    is measured and nothing is uploaded; ``round`` is then the version that is measured.
     """
 
     assignment_id: str
     task: Name
+    kind: RoundKind = RoundKind.TRAIN
     round: Positive
     attempt: Positive
     checkpoint: Resource
@@ -112,11 +118,12 @@ class Outcome(StrEnum):
 
 
 class Report(Record, frozen=True, kw_only=True):
-    """A device announces its delta before it sends it.
+    """A device announces its delta before it sends it, or tells what it has measured.
 
     ``num_examples`` is the number of distinct examples really trained on, the FedAvg weight n_k;
     ``loss`` is the mean training loss of the last pass. ``bytes`` and ``sha256`` are those of the
-    body that will follow; they are empty unless the outcome is ``completed``.
+    body that will follow; they are empty unless the outcome is ``completed``. After an evaluation
+    there is no body: ``metrics`` are means over ``num_examples`` examples.
     """
 
     outcome: Outcome
@@ -125,6 +132,7 @@ class Report(Record, frozen=True, kw_only=True):
     sha256: Sha256 | None = None
     loss: float | None = None
     train_s: Seconds | None = None
+    metrics: Metrics = {}
 
 
 class UploadInstruction(Record, frozen=True, kw_only=True):
@@ -142,11 +150,15 @@ class UploadInstruction(Record, frozen=True, kw_only=True):
 
 
 class AssignmentState(StrEnum):
-    """Where an assignment stands; the last six are final."""
+    """Where an assignment stands; the last six are final.
+
+    ``measured`` is an evaluation's ``uploaded``: the report is durable and is all that is sent.
+    """
 
     ASSIGNED = "assigned"
     REPORTED = "reported"
     UPLOADED = "uploaded"
+    MEASURED = "measured"
     FOLDED = "folded"
     FAILED = "failed"
     REJECTED = "rejected"

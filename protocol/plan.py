@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from enum import StrEnum
 from typing import Annotated
 
 import msgspec
@@ -54,6 +55,32 @@ class Plan(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     eligibility: Eligibility = Eligibility()
 
 
+class RoundKind(StrEnum):
+    """What the devices of a round do with its checkpoint."""
+
+    TRAIN = "train"
+    EVALUATE = "evaluate"
+
+
+class EvaluationSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How devices measure the checkpoints of a task.
+
+    Every version that ``every`` divides is measured, in a round of its own beside training. What
+    is None is as in training.
+    """
+
+    every: Positive = 1
+    goal: Positive | None = None
+    minimum_fraction: Fraction | None = None
+    selection_timeout_s: Rate | None = None
+    report_timeout_s: Rate | None = None
+    compute_timeout_s: Rate | None = None
+
+    def due(self, newest: int) -> int:
+        """The newest version that is to be measured; 0 when there is none yet."""
+        return newest - newest % self.every
+
+
 class RoundSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the server selects, waits, folds and gives up.
 
@@ -64,7 +91,8 @@ class RoundSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     many there are. ``max_update_norm`` is the longest update, in L2, that may become a checkpoint,
     or None for any. ``rounds`` is how many rounds the task commits before it stops, or None for no
     end. ``codecs`` are the encodings in which it takes deltas, the one it likes best first.
-    Raises UnknownCodec for one that nobody could decode.
+    ``evaluation`` is None for a task whose checkpoints no device measures.
+    Raises UnknownCodec for a codec that nobody could decode.
     """
 
     goal: Positive = 100
@@ -80,6 +108,7 @@ class RoundSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     max_update_norm: Rate | None = None
     rounds: Positive | None = None
     codecs: Codecs = (FLOAT32,)
+    evaluation: EvaluationSettings | None = None
 
     def __post_init__(self) -> None:
         for name in self.codecs:
@@ -94,3 +123,14 @@ class RoundSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def minimum(self) -> int:
         """Reports without which the round is abandoned."""
         return math.ceil(self.goal * self.minimum_fraction)
+
+    def for_kind(self, kind: RoundKind) -> RoundSettings:
+        """The settings by which rounds of this kind run."""
+        if kind is RoundKind.TRAIN or self.evaluation is None:
+            return self
+        given = {name: getattr(self.evaluation, name) for name in _OF_EVALUATION}
+        changes = {name: value for name, value in given.items() if value is not None}
+        return msgspec.structs.replace(self, **changes)
+
+
+_OF_EVALUATION = tuple(name for name in EvaluationSettings.__struct_fields__ if name != "every")

@@ -14,7 +14,10 @@ Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}\\Z")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(ge=0.0)]
+Metric = Annotated[float, msgspec.Meta(ge=-1e30, le=1e30)]
 Name = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\\Z")]
+# What was measured, by name; bounded in number, length and magnitude, so that any sum stays finite.
+Metrics = Annotated[dict[Name, Metric], msgspec.Meta(max_length=16)]
 
 _FIELD = re.compile(r" - at `\$\.?(.*)`$")
 

@@ -6,12 +6,14 @@ import re
 
 from flask import Blueprint, Response, request
 
-from ..protocol.admin import CreateTask
+from ..protocol.admin import CreateTask, PostEvaluation, RollBack
 from ..protocol.errors import LengthRequired, MalformedPayload, PayloadTooLarge
 from .access import Access
 from .config import Config
+from .control import Control
 from .devices import Devices
-from .http import bearer, content_length, parse, raw_body, render
+from .funnel import Funnels
+from .http import bearer, content_length, parse, positive, raw_body, render
 from .tasks import Tasks
 
 # What nginx says of a client certificate it has checked ($ssl_client_verify).
@@ -19,7 +21,14 @@ VERIFIED = "SUCCESS"
 _SHA256 = re.compile("[0-9a-f]{64}")
 
 
-def blueprint(tasks: Tasks, devices: Devices, access: Access, config: Config) -> Blueprint:
+def blueprint(
+    tasks: Tasks,
+    control: Control,
+    devices: Devices,
+    funnels: Funnels,
+    access: Access,
+    config: Config,
+) -> Blueprint:
     """The routes of an operator; docs/protocol.md, "Operator"."""
     api = Blueprint("admin_api", __name__, url_prefix="/v1/admin")
 
@@ -55,10 +64,39 @@ def blueprint(tasks: Tasks, devices: Devices, access: Access, config: Config) ->
     def history(name: str) -> Response:
         return render(tasks.history(name))
 
+    @api.get("/tasks/<name>/funnel")
+    def funnel(name: str) -> Response:
+        return render(funnels.of(name, window_s=positive(request, "window_s")))
+
+    _add_control(api, control)
+    _add_devices(api, devices)
+    return api
+
+
+def _add_control(api: Blueprint, control: Control) -> None:
+    @api.post("/tasks/<name>/pause")
+    def pause(name: str) -> Response:
+        return render(control.pause(name))
+
+    @api.post("/tasks/<name>/resume")
+    def resume(name: str) -> Response:
+        return render(control.resume(name))
+
     @api.post("/tasks/<name>/stop")
     def stop(name: str) -> Response:
-        return render(tasks.stop(name))
+        return render(control.stop(name))
 
+    @api.post("/tasks/<name>/rollback")
+    def roll_back(name: str) -> Response:
+        return render(control.roll_back(name, parse(request, RollBack).version))
+
+    @api.post("/tasks/<name>/evaluations")
+    def evaluate(name: str) -> Response:
+        evaluation, is_new = control.evaluate(name, parse(request, PostEvaluation))
+        return render(evaluation, 201 if is_new else 200)
+
+
+def _add_devices(api: Blueprint, devices: Devices) -> None:
     @api.get("/devices/<device_id>")
     def look(device_id: str) -> Response:
         return render(devices.look(device_id))
@@ -66,5 +104,3 @@ def blueprint(tasks: Tasks, devices: Devices, access: Access, config: Config) ->
     @api.post("/devices/<device_id>/revoke")
     def revoke(device_id: str) -> Response:
         return render(devices.revoke(device_id))
-
-    return api

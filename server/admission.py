@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..protocol import wire
+from ..protocol.admin import TaskStatus
 from ..protocol.codecs import agreed
 from ..protocol.errors import AssignmentExpired, NotFound, UnsupportedVersion
 from ..protocol.messages import (
@@ -18,20 +19,27 @@ from ..protocol.messages import (
     RejectionReason,
     Resource,
 )
-from ..protocol.plan import RetryWindow
+from ..protocol.plan import RetryWindow, RoundKind
 from ..protocol.weights import WeightSpec
 from . import rounds
 from .access import token_digest
 from .coordinator import Coordinator
 from .headroom import Headroom
 from .limits import Limit
+from .offers import Offer, in_fair_order
 from .rates import require_rate
 from .rounds import Round
 from .steering import Steering
 from .store import Reading, Store, Task, Writing
+from .watch import bind
 
 # Room is made by an operator: nothing is gained by asking every few minutes.
 STORAGE_LOW_RETRY = RetryWindow(min_s=1800.0, max_s=5400.0)
+# The last version of a task that is finished is still measured.
+_KINDS_SERVED = {
+    TaskStatus.RUNNING: tuple(RoundKind),
+    TaskStatus.FINISHED: (RoundKind.EVALUATE,),
+}
 _DETAILS = {
     RejectionReason.NO_TASK: "no task of this population runs",
     RejectionReason.ROUND_FULL: "every place of this round is taken",
@@ -77,7 +85,7 @@ class Admission:
             tasks = tx.tasks_of(population)
             if not tasks:
                 raise NotFound(f"no population {population[:64]!r}; check the app's settings")
-            running = tx.lock_running_tasks(population)
+            serving = tx.lock_serving_tasks(population)
             visit = Visit(
                 device_id=device_id,
                 population=population,
@@ -87,19 +95,19 @@ class Admission:
             )
             require_rate(tx, f"device {device_id}", self.check_ins, now=visit.now)
             tx.note_visit(population=population, device_id=device_id, now=visit.now)
-            return self._receive(tx, running, visit) or self._turn_away(
-                tx, tasks[0], None, RejectionReason.NO_TASK, visit
-            )
+            answer = self._receive(tx, serving, visit)
+            if answer is None:
+                answer = self._turn_away(tx, tasks[0], None, RejectionReason.NO_TASK, visit)
+            if isinstance(answer, Rejection):
+                bind(reason=answer.reason)
+                tx.count_sighting(answer.reason, population=population, now=visit.now)
+            return answer
 
     def _receive(
-        self, tx: Writing, running: list[Task], visit: Visit
+        self, tx: Writing, serving: list[Task], visit: Visit
     ) -> Assignment | Rejection | None:
-        """What the running tasks say; None when there is none with a round."""
-        open_rounds = [
-            (task, round_)
-            for task in running
-            if (round_ := self.coordinator.current_round(tx, task.id, visit.now))
-        ]
+        """What the tasks say that serve; None when none of them has a round for this device."""
+        offers = self._offers(tx, serving, visit)
         held = tx.open_assignment(
             device_id=visit.device_id, population=visit.population, now=visit.now
         )
@@ -109,12 +117,22 @@ class Admission:
         if self.headroom.is_low:
             return _rejection(RejectionReason.STORAGE_LOW, STORAGE_LOW_RETRY)
         rejections = []
-        for task, round_ in open_rounds:
+        for task, round_ in offers:
             given = self._place(tx, task, round_, visit)
             if isinstance(given, rounds.Assignment):
                 return self._describe(tx, given, visit.now)
             rejections.append(self._turn_away(tx, task, round_, given, visit))
         return rejections[0] if rejections else None
+
+    def _offers(self, tx: Writing, serving: list[Task], visit: Visit) -> list[Offer]:
+        """The rounds a device could serve, the one that wants it most first."""
+        return in_fair_order(
+            (task, round_)
+            for task in serving
+            for kind in _KINDS_SERVED.get(task.status, ())
+            if kind in visit.capabilities.kinds
+            and (round_ := self.coordinator.current_round(tx, task.id, kind, visit.now))
+        )
 
     def _turn_away(
         self, tx: Writing, task: Task, round_: Round | None, reason: RejectionReason, visit: Visit
@@ -138,11 +156,12 @@ class Admission:
             round_id=round_.id,
             device_id=visit.device_id,
             assigned_at=visit.now,
-            ends_at=visit.now + task.message.settings.compute_timeout_s,
+            ends_at=visit.now + task.message.settings.for_kind(round_.kind).compute_timeout_s,
             check_in_key=visit.key_sha256,
             codec=codec,
         )
         tx.add_assignment(given)
+        tx.take_turn(task.id)
         self.coordinator.expect(given.ends_at)
         self.coordinator.settle(tx, taken, visit.now)
         return given
@@ -151,12 +170,15 @@ class Admission:
         round_ = view.round(held.round_id)
         task = view.task(round_.task_id)
         message, settings = task.message, task.message.settings
-        base = view.newest_checkpoint(task.id)
+        base = view.the_checkpoint(task.id, round_.base_version)
+        bind(task=message.name, kind=round_.kind.value, round=round_.number, attempt=round_.attempt)
+        bind(assignment=held.id)
         remaining_s = max(0.0, held.ends_at - now)
         has_reported = held.state is AssignmentState.REPORTED
         return Assignment(
             assignment_id=held.id,
             task=message.name,
+            kind=round_.kind,
             round=round_.number,
             attempt=round_.attempt,
             checkpoint=_resource(base.sha256, base.bytes),

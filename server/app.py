@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Callable
@@ -11,19 +12,24 @@ from dataclasses import dataclass
 from flask import Flask, Response
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from . import admin_api, device_api, download_api
+from . import admin_api, device_api, download_api, page_api, watch_api
 from .access import Access
 from .admission import Admission
 from .attestation import Verifier
 from .config import Config
+from .control import Control
 from .coordinator import Coordinator
 from .devices import Devices
 from .direct_delivery import DirectDelivery
 from .folder import DataFolder
+from .funnel import Funnels
 from .ground import Ground, stand_on
-from .http import MAX_JSON_BYTES, answer_errors
+from .http import JSON, MAX_JSON_BYTES, answer_errors
+from .login import Login
+from .openapi import describe
 from .steering import Steering
 from .tasks import Tasks
+from .witness import Witness
 
 EXTENSION = "pocketfed"
 
@@ -48,26 +54,37 @@ def create_app(
     clock: Callable[[], float] = time.time,
     entropy: Callable[[int], bytes] = secrets.token_bytes,
     verifier: Verifier | None = None,
+    timer: Callable[[], float] = time.perf_counter,
 ) -> Flask:
     """Assembles a server on its data and goes on where the last one there stopped.
 
-    All time comes from ``clock``, all ids and tokens from ``entropy``; ``verifier`` judges who
-    enrols, in place of the one the settings name. Raises ConfigError when the
-    folder cannot be used or another server runs on it, Unavailable when the database fails.
+    All time comes from ``clock``, all ids and tokens from ``entropy``; ``timer`` measures how long
+    things take, and ``verifier`` judges who enrols, in place of the one the settings name. Raises
+    ConfigError when the folder cannot be used or another server runs on it, Unavailable when the
+    database fails.
     """
+
     with ExitStack() as resources:
-        ground = stand_on(config, clock=clock, entropy=entropy, resources=resources)
-        app = Flask(__name__, static_folder=None)
-        app.config["MAX_CONTENT_LENGTH"] = MAX_JSON_BYTES
-        if config.proxy_hops:
-            hops = config.proxy_hops
-            app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+        ground = stand_on(config, clock=clock, entropy=entropy, timer=timer, resources=resources)
+        app = _application(config, ground)
+        watch_api.watch_requests(app, ground.metrics, timer=timer, seed=entropy(4))
         _register(app, config, ground, verifier or config.verifier())
-        answer_errors(app)
-        _answer_probes(app, ground)
         server = Server(ground.coordinator, ground.folder, ground.admin_token, resources.pop_all())
         app.extensions[EXTENSION] = server
         return app
+
+
+def _application(config: Config, ground: Ground) -> Flask:
+    """What answers before anything is known of devices and tasks."""
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_JSON_BYTES
+    if config.proxy_hops:
+        hops = config.proxy_hops
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    answer_errors(app)
+    _answer_probes(app, ground)
+    _describe_itself(app)
+    return app
 
 
 def _register(app: Flask, config: Config, ground: Ground, verifier: Verifier | None) -> None:
@@ -103,9 +120,17 @@ def _register(app: Flask, config: Config, ground: Ground, verifier: Verifier | N
         steering=steering,
     )
     tasks = Tasks(store=store, blobs=blobs, coordinator=coordinator, clock=clock)
-    app.register_blueprint(device_api.blueprint(devices, admission, delivery, access))
-    app.register_blueprint(download_api.blueprint(access, blobs))
-    app.register_blueprint(admin_api.blueprint(tasks, devices, access, config))
+    control = Control(store=store, coordinator=coordinator, clock=clock)
+    funnels = Funnels(store=store, clock=clock)
+    witness = Witness(funnels, ground.metrics)
+    for api in (
+        device_api.blueprint(devices, admission, delivery, access, witness),
+        download_api.blueprint(access, blobs),
+        admin_api.blueprint(tasks, control, devices, funnels, access, config),
+        watch_api.blueprint(ground.metrics, token=config.metrics_token),
+        page_api.blueprint(Login(ground.admin_token, clock=clock), access),
+    ):
+        app.register_blueprint(api)
 
 
 def _answer_probes(app: Flask, ground: Ground) -> None:
@@ -123,3 +148,9 @@ def _answer_probes(app: Flask, ground: Ground) -> None:
         is_low = headroom.is_low
         text = f"storage low: {headroom.free_bytes} bytes are free\n" if is_low else "ok\n"
         return Response(text, mimetype="text/plain")
+
+
+def _describe_itself(app: Flask) -> None:
+    @app.get("/v1/openapi.json")
+    def openapi() -> Response:
+        return Response(json.dumps(describe()), mimetype=JSON)

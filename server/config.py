@@ -16,6 +16,15 @@ ENVIRONMENT_PREFIX = "POCKETFED_"
 COORDINATORS = ("thread", "inline", "none")
 POSTGRESQL = "postgresql+psycopg://"
 ATTESTATIONS = ("none", "play_integrity")
+LOG_FORMATS = ("json", "text")
+LOG_LEVELS = ("debug", "info", "warning", "error")
+_CHOICES = {
+    "coordinator": COORDINATORS,
+    "fold": FOLDS,
+    "attestation": ATTESTATIONS,
+    "log_format": LOG_FORMATS,
+    "log_level": LOG_LEVELS,
+}
 _POSITIVE = (
     "tick_s",
     "lease_s",
@@ -137,6 +146,9 @@ SETTINGS = (
     ),
     Setting("min_free_bytes", int, 1024**3, "disk space below which no place is given"),
     Setting("sweep_s", float, 600.0, "seconds between two searches for bytes that nothing needs"),
+    Setting("log_format", str, "json", "lines on stderr: `json`, or `text` for a person"),
+    Setting("log_level", str, "info", "least grave line: `debug`, `info`, `warning` or `error`"),
+    Setting("metrics_token", str, "", "token that `/metrics` asks for; empty: it is open"),
 )
 
 
@@ -173,22 +185,24 @@ class Config:
     presign: bool = True
     min_free_bytes: int = 1024**3
     sweep_s: float = 600.0
+    log_format: str = "json"
+    log_level: str = "info"
+    metrics_token: str = ""
 
     def __post_init__(self) -> None:
         self._require("port", 0 <= self.port <= 65535, "expected 0 to 65535")
-        known = self.coordinator in COORDINATORS
-        self._require("coordinator", known, f"expected one of {', '.join(COORDINATORS)}")
-        self._require("fold", self.fold in FOLDS, f"expected one of {', '.join(FOLDS)}")
+        for name, known in _CHOICES.items():
+            is_known = getattr(self, name) in known
+            self._require(name, is_known, f"expected one of {', '.join(known)}")
         for name in _POSITIVE:
             self._require(name, getattr(self, name) > 0, "expected more than 0")
         for name in _NOT_NEGATIVE:
             self._require(name, getattr(self, name) >= 0, "expected 0 or more")
-        vouched = self.attestation in ATTESTATIONS
-        self._require("attestation", vouched, f"expected one of {', '.join(ATTESTATIONS)}")
         behind_proxy = not self.admin_proxy_header or self.proxy_hops > 0
         reason = "anyone could send it: it needs a proxy in front that sets it, and proxy_hops"
         self._require("admin_proxy_header", behind_proxy, reason)
-        self._require("admin_token", self.admin_token.isascii(), "expected ASCII characters")
+        for name in ("admin_token", "metrics_token"):
+            self._require(name, getattr(self, name).isascii(), "expected ASCII characters")
         self._require_database()
 
     @property

@@ -15,6 +15,7 @@ from .config import Config
 from .coordinator import Coordinator
 from .ground import stand_on
 from .ticking import tick_until
+from .watch import log_to
 
 
 def coordinate(
@@ -31,6 +32,7 @@ def coordinate(
     if not config.is_scaled:
         reason = "a coordinator of its own needs PostgreSQL; `pocketfed serve` has one on SQLite"
         raise ConfigError("database", config.database, reason)
+    log_to(sys.stderr, log_format=config.log_format, log_level=config.log_level)
     with ExitStack() as resources:
         ground = stand_on(config, clock=clock, entropy=entropy, resources=resources)
         stopping = threading.Event()

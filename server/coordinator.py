@@ -15,8 +15,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from ..protocol import wire
 from ..protocol.admin import RoundPhase, TaskStatus
 from ..protocol.errors import LostBlob
+from ..protocol.plan import RoundKind
 from ..protocol.weights import Weights, WeightSpec
-from . import rounds
+from . import evaluation, rounds
 from .blobs import Blobs, Staged
 from .fold import Folded, basis_of, fold
 from .optimizers import State, encode_state, optimizer_of
@@ -27,6 +28,13 @@ from .tenure import Tenure
 from .workers import Workers
 
 ALONE = "alone"
+
+
+MeasureFold = Callable[[int], AbstractContextManager[None]]
+
+
+def _unmeasured(updates: int) -> AbstractContextManager[None]:
+    return nullcontext()
 
 
 class Coordinator:
@@ -48,6 +56,7 @@ class Coordinator:
         is_inline: bool,
         owner: str = ALONE,
         lease_s: float = 15.0,
+        measure_fold: MeasureFold = _unmeasured,
     ) -> None:
         self._store = store
         self._blobs = blobs
@@ -56,6 +65,7 @@ class Coordinator:
         self._is_inline = is_inline
         self._workers = workers
         self._tenure = Tenure(store, clock=clock, owner=owner, lease_s=lease_s)
+        self._measure_fold = measure_fold
         self._ticking = threading.Lock()
         self._due_at = -math.inf
         self.wake = threading.Event()
@@ -92,11 +102,11 @@ class Coordinator:
             round_ = moved
         return round_
 
-    def current_round(self, tx: Writing, task_id: int, now: float) -> Round | None:
-        """The round of a task that is under way at this moment."""
-        round_ = tx.current_round(task_id)
+    def current_round(self, tx: Writing, task_id: int, kind: RoundKind, now: float) -> Round | None:
+        """The round of this kind that a task has under way at this moment."""
+        round_ = tx.current_round(task_id, kind)
         if round_ is not None and self.settle(tx, round_, now) != round_:
-            return tx.current_round(task_id)
+            return tx.current_round(task_id, kind)
         return round_
 
     def move(self, tx: Writing, before: Assignment, after: Assignment, *, now: float) -> None:
@@ -152,14 +162,25 @@ class Coordinator:
         if claimed is None:
             return
         with self._tenure.kept(claimed.id):
-            self._fold(claimed, now)
+            if claimed.kind is RoundKind.EVALUATE:
+                self._conclude(claimed, now)
+            else:
+                self._fold(claimed, now)
+
+    def _conclude(self, claimed: Round, now: float) -> None:
+        """Ends an evaluation, unless someone else has claimed it."""
+        with self._store.write() as tx:
+            if self._is_still_mine(tx, claimed):
+                evaluation.conclude(tx, claimed, now=now)
+                tx.drop_lease(claimed.id)
 
     def _fold(self, claimed: Round, now: float) -> None:
         with self._store.read() as view:
             task = view.task(claimed.task_id)
             base = view.newest_checkpoint(task.id)
             updates = view.updates(claimed.id)
-        outcome = self._outcome(task, base, updates)
+        with self._measure_fold(len(updates)):
+            outcome = self._outcome(task, base, updates)
         if isinstance(outcome, AbandonReason):
             self._abandon(claimed, outcome, now)
         else:
@@ -212,6 +233,7 @@ class Coordinator:
                 tx.move_round(claimed, rounds.on_commit(claimed, now=now), now=now)
                 tx.drop_lease(claimed.id)
                 self._go_on(tx, claimed, task, now)
+                evaluation.open_due(tx, task, now=now)
 
     def _stage(self, body: bytes) -> AbstractContextManager[Staged]:
         return self._blobs.stage(io.BytesIO(body).read, length=len(body))
@@ -252,6 +274,9 @@ class Coordinator:
         return tx.round(claimed.id) == claimed
 
     def _attempt_again(self, tx: Writing, abandoned: Round, now: float) -> None:
+        if abandoned.kind is RoundKind.EVALUATE:
+            evaluation.open_due(tx, tx.task(abandoned.task_id), now=now)
+            return
         again = rounds.opening(
             abandoned.task_id,
             tx.task(abandoned.task_id).message.settings,

@@ -11,18 +11,6 @@ from dataclasses import dataclass
 
 from ..protocol import wire
 from ..protocol.admin import RoundPhase
-from ..protocol.codecs import Codec, codec_named
-from ..protocol.errors import (
-    ImplausibleReport,
-    LengthRequired,
-    NotAssigned,
-    NotFound,
-    PayloadTooLarge,
-    ReportConflict,
-    RoundClosed,
-    SpecMismatch,
-    UnsupportedMediaType,
-)
 from ..protocol.messages import (
     AssignmentState,
     Fate,
@@ -31,46 +19,24 @@ from ..protocol.messages import (
     Report,
     UploadInstruction,
 )
-from ..protocol.weights import WeightSpec
+from ..protocol.plan import RoundKind
 from . import rounds
 from .blobs import Blobs, ReadBytes, Staged
 from .coordinator import Coordinator
+from .held import (
+    Held,
+    UploadHead,
+    held_by,
+    receipt_of,
+    require_head,
+    require_in_time,
+    require_plausible,
+    require_usable,
+)
 from .rounds import Assignment, Round
 from .seals import Seals
 from .steering import Steering
-from .store import Reading, Store, Task, Writing
-from .sums import require_moderate
-
-
-@dataclass(frozen=True, kw_only=True)
-class UploadHead:
-    """What an upload says of itself before its body."""
-
-    media_type: str
-    length: int | None
-    content_digest: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Held:
-    """An assignment with its round and task."""
-
-    assignment: Assignment
-    round: Round
-    task: Task
-
-    @property
-    def spec(self) -> WeightSpec:
-        return WeightSpec(self.task.message.spec)
-
-    @property
-    def codec(self) -> Codec:
-        return codec_named(self.assignment.codec)
-
-    @property
-    def max_bytes(self) -> int:
-        """The length of every body this assignment may send, or of the longest framed one."""
-        return self.codec.max_bytes(self.spec)
+from .store import Reading, Store, Writing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,23 +53,21 @@ class Delivery:
     def report(
         self, device_id: str, assignment_id: str, report: Report
     ) -> UploadInstruction | Fate:
-        """Takes an outcome: a completed one is told where to send the delta."""
+        """Takes an outcome: one that announces a delta is told where to send it."""
         with self.coordinator.turn():
             with self.store.write() as tx:
                 tx.lock_task_of(assignment_id)
                 now = self.clock()
                 held = held_by(tx, device_id, assignment_id)
-                _require_plausible(report, held)
-                moved = rounds.on_report(
-                    held.assignment,
-                    report,
-                    round_=self.coordinator.settle(tx, held.round, now),
-                    upload_timeout_s=held.task.message.settings.upload_timeout_s,
-                    now=now,
-                )
+                require_plausible(report, held)
+                moved = self._on_report(tx, held, report, now)
                 self.coordinator.move(tx, held.assignment, moved, now=now)
+                is_new = moved != held.assignment and moved.state is AssignmentState.MEASURED
+                is_complete = is_new and self._count_measurement(tx, held.round, now)
             require_in_time(moved)
-        if report.outcome is not Outcome.COMPLETED:
+            if is_complete:
+                self.coordinator.wake.set()
+        if held.round.kind is RoundKind.EVALUATE or report.outcome is not Outcome.COMPLETED:
             with self.store.read() as view:
                 return self._fate(view, moved, held, now)
         return self._instruction(moved, report, upload_within_s=max(0.0, moved.ends_at - now))
@@ -167,13 +131,22 @@ class Delivery:
             commit_url=f"/v1/assignments/{held.id}/commit",
         )
 
+    def _on_report(self, tx: Writing, held: Held, report: Report, now: float) -> Assignment:
+        round_ = self.coordinator.settle(tx, held.round, now)
+        if round_.kind is RoundKind.EVALUATE:
+            return rounds.on_measurement(held.assignment, report, round_=round_, now=now)
+        timeout_s = held.task.message.settings.upload_timeout_s
+        return rounds.on_report(
+            held.assignment, report, round_=round_, upload_timeout_s=timeout_s, now=now
+        )
+
     def _await(self, device_id: str, assignment_id: str, head: UploadHead) -> tuple[Held, str, int]:
         """The place, digest and length of the body that may follow; a late device is noted."""
         with self.store.write() as tx:
             tx.lock_task_of(assignment_id)
             now = self.clock()
             held = held_by(tx, device_id, assignment_id)
-            length = _require_head(head, held)
+            length = require_head(head, held)
             sha256 = wire.parse_content_digest(head.content_digest)
             after = self._on_upload(tx, held, sha256, now)
             if after.state is AssignmentState.LATE:
@@ -208,81 +181,11 @@ class Delivery:
         counted = tx.accept_update(accepted, now=now)
         return self.coordinator.settle(tx, counted, now).phase is RoundPhase.AGGREGATING
 
+    def _count_measurement(self, tx: Writing, round_: Round, now: float) -> bool:
+        """Counts a report that is all a device sends; returns whether the round has its goal."""
+        counted = tx.count_measurement(round_.id)
+        return self.coordinator.settle(tx, counted, now).phase is RoundPhase.AGGREGATING
+
     def _on_upload(self, tx: Writing, held: Held, sha256: str, now: float) -> Assignment:
         round_ = self.coordinator.settle(tx, held.round, now)
         return rounds.on_upload(held.assignment, sha256=sha256, round_=round_, now=now)
-
-
-def held_by(view: Reading, device_id: str, assignment_id: str) -> Held:
-    """Raises NotFound for an unknown assignment, NotAssigned for another device's."""
-    assignment = view.assignment(assignment_id)
-    if assignment is None:
-        raise NotFound(f"no assignment {assignment_id[:64]!r}; check in again")
-    if assignment.device_id != device_id:
-        raise NotAssigned("this assignment is another device's; check in again")
-    round_ = view.round(assignment.round_id)
-    return Held(assignment=assignment, round=round_, task=view.task(round_.task_id))
-
-
-def receipt_of(accepted: Assignment) -> Receipt:
-    report = rounds.announced(accepted)
-    return Receipt(assignment_id=accepted.id, sha256=str(report.sha256), bytes=report.bytes)
-
-
-def _require_plausible(report: Report, held: Held) -> None:
-    """Raises ImplausibleReport for a completed report that no honest device sends."""
-    if report.outcome is not Outcome.COMPLETED:
-        return
-    limit = held.task.message.plan.max_examples
-    if not 1 <= report.num_examples <= limit:
-        raise ImplausibleReport(
-            f"num_examples is {report.num_examples}, expected 1 to {limit}; drop the delta"
-        )
-    if not _fits(report.bytes, held):
-        raise ImplausibleReport(
-            f"the announced body has {report.bytes} bytes, expected {_expected(held)}; "
-            f"encode the delta over the whole layout"
-        )
-    if report.sha256 is None:
-        raise ImplausibleReport("a completed report announces the SHA-256 of its body; add it")
-
-
-def _fits(length: int, held: Held) -> bool:
-    is_exact, most = held.codec.is_exact, held.max_bytes
-    return length == most if is_exact else 1 <= length <= most
-
-
-def _expected(held: Held) -> str:
-    """The lengths a body of this assignment may have, in words."""
-    bound = "" if held.codec.is_exact else "at most "
-    return f"{bound}{held.max_bytes} for this model in {held.codec.name}"
-
-
-def _require_head(head: UploadHead, held: Held) -> int:
-    """The announced length; raises unless the head is that of the reported body."""
-    if head.media_type != wire.MEDIA_TYPE:
-        raise UnsupportedMediaType(
-            f"got Content-Type {head.media_type[:100]!r}, expected {wire.MEDIA_TYPE}"
-        )
-    if head.length is None:
-        raise LengthRequired(f"send Content-Length, which is {_expected(held)}")
-    if head.length > held.max_bytes:
-        raise PayloadTooLarge(f"Content-Length is {head.length}, expected {_expected(held)}")
-    if not _fits(head.length, held):
-        raise SpecMismatch(f"Content-Length is {head.length}, expected {_expected(held)}")
-    report = held.assignment.report
-    if report is not None and report.bytes != head.length:
-        raise ReportConflict(
-            f"Content-Length is {head.length}, announced was {report.bytes}; drop the delta"
-        )
-    return head.length
-
-
-def require_usable(staged: Staged, held: Held) -> None:
-    """Raises as the codec does, or ImplausibleReport, for a delta that must not count."""
-    require_moderate(held.codec.decode(staged.read(), held.spec))
-
-
-def require_in_time(assignment: Assignment) -> None:
-    if assignment.state is AssignmentState.LATE:
-        raise RoundClosed("the round closed before this update came; drop it and check in again")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Request, Response, request
 
 from ..protocol.messages import Assignment, CheckIn, Enrolment, Report
 from .access import Access
 from .admission import Admission
-from .delivery import UploadHead
 from .devices import Applicant, Devices
 from .direct_delivery import DirectDelivery
+from .held import UploadHead
 from .http import (
     bearer,
     content_length,
@@ -21,19 +21,26 @@ from .http import (
     retry_after,
 )
 from .rates import network_of
+from .witness import Witness
 
 
 def blueprint(
-    devices: Devices, admission: Admission, delivery: DirectDelivery, access: Access
+    devices: Devices,
+    admission: Admission,
+    delivery: DirectDelivery,
+    access: Access,
+    witness: Witness,
 ) -> Blueprint:
     """The routes of a device; docs/protocol.md, "Device"."""
     api = Blueprint("device_api", __name__)
-    _take_part(api, devices, admission, access)
-    _serve(api, delivery, access)
+    _take_part(api, devices, admission, access, witness)
+    _serve(api, delivery, access, witness)
     return api
 
 
-def _take_part(api: Blueprint, devices: Devices, admission: Admission, access: Access) -> None:
+def _take_part(
+    api: Blueprint, devices: Devices, admission: Admission, access: Access, witness: Witness
+) -> None:
     @api.post("/v1/devices")
     def enrol() -> Response:
         applicant = Applicant(
@@ -52,10 +59,11 @@ def _take_part(api: Blueprint, devices: Devices, admission: Admission, access: A
         )
         if isinstance(answer, Assignment):
             return render(answer, 201, {"Location": f"/v1/assignments/{answer.assignment_id}"})
+        witness.rejected(answer)
         return render(answer, 200, {"Retry-After": retry_after(answer.retry.min_s)})
 
 
-def _serve(api: Blueprint, delivery: DirectDelivery, access: Access) -> None:
+def _serve(api: Blueprint, delivery: DirectDelivery, access: Access, witness: Witness) -> None:
     def device_id() -> str:
         return access.device_id(bearer(request))
 
@@ -65,18 +73,20 @@ def _serve(api: Blueprint, delivery: DirectDelivery, access: Access) -> None:
 
     @api.put("/v1/assignments/<assignment_id>/update")
     def upload(assignment_id: str) -> Response:
-        head = UploadHead(
-            media_type=request.mimetype,
-            length=content_length(request),
-            content_digest=request.headers.get("Content-Digest", ""),
-        )
-        uploader_id = access.uploader_id(bearer(request), assignment_id)
-        receipt, is_new = delivery.upload(uploader_id, assignment_id, head, raw_body(request))
+        device, head = access.uploader_id(bearer(request), assignment_id), _head(request)
+        with witness.upload(device, assignment_id):
+            receipt, is_new = delivery.upload(device, assignment_id, head, raw_body(request))
+        if is_new:
+            witness.accepted(receipt)
         return render(receipt, 201 if is_new else 200)
 
     @api.post("/v1/assignments/<assignment_id>/commit")
     def commit(assignment_id: str) -> Response:
-        receipt, is_new = delivery.commit(device_id(), assignment_id)
+        device = device_id()
+        with witness.upload(device, assignment_id):
+            receipt, is_new = delivery.commit(device, assignment_id)
+        if is_new:
+            witness.accepted(receipt)
         return render(receipt, 201 if is_new else 200)
 
     @api.delete("/v1/assignments/<assignment_id>")
@@ -87,3 +97,11 @@ def _serve(api: Blueprint, delivery: DirectDelivery, access: Access) -> None:
     @api.get("/v1/assignments/<assignment_id>")
     def fate(assignment_id: str) -> Response:
         return render(delivery.fate(device_id(), assignment_id))
+
+
+def _head(request: Request) -> UploadHead:
+    return UploadHead(
+        media_type=request.mimetype,
+        length=content_length(request),
+        content_digest=request.headers.get("Content-Digest", ""),
+    )

@@ -8,7 +8,8 @@ from ..protocol.errors import NotFound, Unavailable, UploadMissing
 from ..protocol.messages import AssignmentState, Receipt
 from . import rounds
 from .blobs import Direct
-from .delivery import Delivery, Held, held_by, receipt_of, require_in_time, require_usable
+from .delivery import Delivery
+from .held import Held, held_by, receipt_of, require_in_time, require_usable
 
 
 class DirectDelivery(Delivery):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .blobs import Blobs, open_blobs
 from .config import Config
@@ -14,6 +16,10 @@ from .headroom import Headroom
 from .seals import Seals
 from .store import Store, file_url
 from .sweeper import Sweeper
+from .watch import logs
+
+if TYPE_CHECKING:
+    from .watch.metrics import Metrics
 from .workers import workers_of
 
 DATABASE = "pocketfed.sqlite3"
@@ -29,6 +35,7 @@ class Ground:
     coordinator: Coordinator
     seals: Seals
     headroom: Headroom
+    metrics: Metrics
     admin_token: str
     clock: Callable[[], float]
     entropy: Callable[[int], bytes]
@@ -39,17 +46,34 @@ def stand_on(
     *,
     clock: Callable[[], float],
     entropy: Callable[[int], bytes],
+    timer: Callable[[], float] = time.perf_counter,
     resources: ExitStack,
 ) -> Ground:
     """Opens all of it; ``resources`` closes it. Raises ConfigError or Unavailable."""
+    from .watch.metrics import Metrics  # not before a launcher has said whom to count with
+    from .watch.state import State
+
     folder = DataFolder.claim(config.data_dir, is_shared=config.is_scaled)
     resources.callback(folder.release)
     url = config.database or file_url(folder.path / DATABASE)
     store = Store.open(url, connections=config.threads + 1)
     resources.callback(store.close)
+    store.notice = logs.log_transitions
+    metrics = Metrics(State(store, folder=folder.path, clock=clock), timer=timer)
     blobs = open_blobs(config.blobs, folder=folder.path, presigns=config.presign)
-    coordinator = _coordinator(
-        config, store, blobs, folder, clock, owner=entropy(8).hex() if config.is_scaled else ALONE
+    sweeper = Sweeper(store, blobs, every_s=config.sweep_s, keep_updates_s=config.keep_updates_s)
+    if config.coordinator != "none":
+        sweeper.run(clock())
+    coordinator = Coordinator(
+        store,
+        blobs,
+        sweeper=sweeper,
+        workers=workers_of(config.fold, scratch=folder.path),
+        clock=clock,
+        is_inline=config.coordinator == "inline",
+        owner=entropy(8).hex() if config.is_scaled else ALONE,
+        lease_s=config.lease_s,
+        measure_fold=metrics.fold,
     )
     return Ground(
         folder=folder,
@@ -58,33 +82,10 @@ def stand_on(
         coordinator=coordinator,
         seals=_seals(store, entropy),
         headroom=_headroom(folder, config),
+        metrics=metrics,
         admin_token=config.admin_token or folder.admin_token(entropy),
         clock=clock,
         entropy=entropy,
-    )
-
-
-def _coordinator(
-    config: Config,
-    store: Store,
-    blobs: Blobs,
-    folder: DataFolder,
-    clock: Callable[[], float],
-    *,
-    owner: str,
-) -> Coordinator:
-    sweeper = Sweeper(store, blobs, every_s=config.sweep_s, keep_updates_s=config.keep_updates_s)
-    if config.coordinator != "none":
-        sweeper.run(clock())
-    return Coordinator(
-        store,
-        blobs,
-        sweeper=sweeper,
-        workers=workers_of(config.fold, scratch=folder.path),
-        clock=clock,
-        is_inline=config.coordinator == "inline",
-        owner=owner,
-        lease_s=config.lease_s,
     )
 
 

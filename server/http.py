@@ -13,10 +13,12 @@ from werkzeug.exceptions import ClientDisconnected, HTTPException
 
 from ..protocol.errors import (
     MalformedPayload,
+    MethodNotAllowed,
     NotFound,
     PayloadTooLarge,
     PocketFedError,
     ProtocolError,
+    RangeNotSatisfiable,
     TruncatedBody,
     Unauthenticated,
     Unavailable,
@@ -30,7 +32,16 @@ PROBLEM = "application/problem+json"
 _MAX_DIGITS = 18
 
 _R = TypeVar("_R", bound=Record)
-_CODES = {400: MalformedPayload, 404: NotFound, 413: PayloadTooLarge}
+_KINDS = {
+    kind.status: kind
+    for kind in (
+        MalformedPayload,
+        NotFound,
+        MethodNotAllowed,
+        PayloadTooLarge,
+        RangeNotSatisfiable,
+    )
+}
 
 
 def render(record: Record, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -67,6 +78,17 @@ def content_length(request: Request) -> int | None:
     return int(text) if is_number else None
 
 
+def positive(request: Request, name: str) -> float | None:
+    """A number above 0 in the query, or None when it is not given; raises MalformedPayload."""
+    text = request.args.get(name)
+    if text is None:
+        return None
+    is_number = text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS
+    if not is_number or int(text) == 0:
+        raise MalformedPayload(f"{name} is {text[:40]!r}, expected a whole number above 0")
+    return float(text)
+
+
 def raw_body(request: Request) -> Callable[[int], bytes]:
     """Reads the body as it came; the reader counts, for servers end a cut body without a word."""
     stream = request.environ["wsgi.input"]
@@ -98,7 +120,7 @@ def problem(error: PocketFedError) -> Response:
 def _http_problem(error: HTTPException) -> Response:
     """What werkzeug refuses: unknown paths, wrong methods, ranges, lengths."""
     status = error.code or 500
-    kind = TruncatedBody if isinstance(error, ClientDisconnected) else _CODES.get(status)
+    kind = TruncatedBody if isinstance(error, ClientDisconnected) else _KINDS.get(status)
     body = Problem(
         code=(kind or ProtocolError).code,
         title=(kind or ProtocolError).__name__,

@@ -62,8 +62,8 @@ class Evidence:
             found = self.view.checkpoints(task.id)
             by_version = {one.version: one for one in found}
             for checkpoint in found:
-                base = by_version.get(checkpoint.version - 1)
-                if base is not None:
+                base = None if checkpoint.parent is None else by_version.get(checkpoint.parent)
+                if base is not None and checkpoint.rolled_back_from is None:
                     yield task, base, checkpoint
 
 
@@ -132,7 +132,7 @@ def versions_increase(evidence: Evidence) -> Verdicts:
             made_by = committed.count(checkpoint.version)
             if checkpoint.version != expected:
                 yield f"{name} stands where version {expected} should"
-            elif made_by != (0 if expected == 0 else 1):
+            elif made_by != (0 if expected == 0 or checkpoint.rolled_back_from is not None else 1):
                 yield f"{name} was committed by {made_by} rounds"
             else:
                 yield None

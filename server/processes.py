@@ -16,6 +16,7 @@ from .app import EXTENSION, Server, create_app
 from .config import Config
 from .folder import DataFolder
 from .listening import listening, url_of
+from .watch import child_exit, share_metrics
 
 GRACE_S = 20
 # A phone that says nothing between two requests, or has not ended its head, is hung up on.
@@ -34,6 +35,7 @@ def serve_workers(config: Config) -> None:
     try:
         with listening(config) as listener:
             url, descriptor = url_of(listener), os.dup(listener.fileno())
+        share_metrics(folder.path / "metrics")
         _Workers(config, folder, url=url, descriptor=descriptor).run()
     finally:
         folder.withdraw()
@@ -63,6 +65,7 @@ class _Workers(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "control_socket_disable": True,
             "when_ready": self._announce,
             "worker_exit": _close,
+            "child_exit": child_exit,
         }
         for name, value in settings.items():
             self.cfg.set(name, value)

@@ -5,6 +5,7 @@
     round        selecting -> reporting -> aggregating -> committed
                  and from each of these three -> abandoned(reason)
     assignment   assigned -> reported -> uploaded -> folded
+                 assigned -> measured -> folded in a round that evaluates
                  assigned | reported -> expired | aborted | late;   assigned -> failed
 
 A function that refuses an event raises and so leaves the state as it was; a device that comes
@@ -22,12 +23,14 @@ from ..protocol.admin import RoundPhase
 from ..protocol.codecs import FLOAT32
 from ..protocol.errors import AssignmentExpired, ReportConflict
 from ..protocol.messages import AssignmentState, Outcome, Report
-from ..protocol.plan import RoundSettings
+from ..protocol.plan import RoundKind, RoundSettings
 
 OPEN_PHASES = frozenset({RoundPhase.SELECTING, RoundPhase.REPORTING})
 FINAL_PHASES = frozenset({RoundPhase.COMMITTED, RoundPhase.ABANDONED})
 OPEN_STATES = frozenset({AssignmentState.ASSIGNED, AssignmentState.REPORTED})
-ACCEPTED_STATES = frozenset({AssignmentState.UPLOADED, AssignmentState.FOLDED})
+ACCEPTED_STATES = frozenset(
+    {AssignmentState.UPLOADED, AssignmentState.MEASURED, AssignmentState.FOLDED}
+)
 GONE_STATES = frozenset({AssignmentState.EXPIRED, AssignmentState.ABORTED})
 # Devices in these states have given their place back.
 RETURNED_STATES = GONE_STATES | {AssignmentState.FAILED}
@@ -42,6 +45,8 @@ class AbandonReason(StrEnum):
     NON_FINITE_CHECKPOINT = "non_finite_checkpoint"
     GUARD = "guard"
     STOPPED = "stopped"
+    ROLLED_BACK = "rolled_back"
+    NOTHING_IN_COMMON = "nothing_in_common"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +60,7 @@ class Round:
 
     id: int
     task_id: int
+    kind: RoundKind = RoundKind.TRAIN
     number: int
     attempt: int
     base_version: int
@@ -114,11 +120,14 @@ def opening(
     attempt: int,
     base_version: int,
     now: float,
+    kind: RoundKind = RoundKind.TRAIN,
 ) -> Round:
     """A round that nobody has joined yet; its selection clock does not run."""
+    settings = settings.for_kind(kind)
     return Round(
         id=0,
         task_id=task_id,
+        kind=kind,
         number=number,
         attempt=attempt,
         base_version=base_version,
@@ -196,6 +205,17 @@ def on_report(
     )
 
 
+def on_measurement(held: Assignment, report: Report, *, round_: Round, now: float) -> Assignment:
+    """A device of a round that evaluates announces its outcome; a completed one is all it sends.
+
+    Raises what ``on_report`` raises.
+    """
+    moved = on_report(held, report, round_=round_, upload_timeout_s=0.0, now=now)
+    if moved.state is AssignmentState.REPORTED:
+        return replace(moved, state=AssignmentState.MEASURED)
+    return moved
+
+
 def on_upload(held: Assignment, *, sha256: str, round_: Round, now: float) -> Assignment:
     """A device sends the bytes it has announced; the same bytes again change nothing.
 
@@ -232,7 +252,7 @@ def on_expiry(held: Assignment) -> Assignment:
 
 
 def on_fold(held: Assignment) -> Assignment:
-    """The update is part of a checkpoint."""
+    """The update is part of a checkpoint, or the measurement part of an evaluation."""
     return replace(held, state=AssignmentState.FOLDED)
 
 

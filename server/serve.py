@@ -20,6 +20,7 @@ from .config import Config
 from .coordinator import Coordinator
 from .listening import listening, url_of
 from .ticking import ticking
+from .watch import log_to
 
 GRACE_S = 10
 RECEIVE_BYTES = 256 * 1024
@@ -36,6 +37,7 @@ def serve(
 
     The address it is bound to is printed as one line and kept in ``server.json`` while it runs.
     """
+    log_to(sys.stderr, log_format=config.log_format, log_level=config.log_level)
     if config.workers:
         from .processes import serve_workers  # gunicorn is there for the scaled profile only
 

@@ -96,6 +96,7 @@ tasks = Table(
     Column("manifest_bytes", Integer, nullable=False),
     Column("status", String(16), nullable=False),
     Column("created_at", Float, nullable=False),
+    Column("last_turn", Integer, nullable=False, server_default="0"),
 )
 
 checkpoints = Table(
@@ -109,6 +110,8 @@ checkpoints = Table(
     Column("created_at", Float, nullable=False),
     # What the server optimizer keeps between rounds; null if that is nothing.
     Column("state_sha256", String(64)),
+    Column("parent", Integer),
+    Column("rolled_back_from", Integer),
     UniqueConstraint("task_id", "version"),
 )
 
@@ -117,6 +120,7 @@ rounds = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("task_id", ForeignKey("tasks.id"), nullable=False),
+    Column("kind", String(16), nullable=False, server_default="train"),
     Column("number", Integer, nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("base_version", Integer, nullable=False),
@@ -134,15 +138,16 @@ rounds = Table(
     Column("report_ends_at", Float),
     Column("opened_at", Float, nullable=False),
     Column("closed_at", Float),
-    UniqueConstraint("task_id", "number", "attempt"),
+    UniqueConstraint("task_id", "kind", "number", "attempt"),
     CheckConstraint("assigned BETWEEN 0 AND capacity", name="places"),
     CheckConstraint("accepted BETWEEN 0 AND assigned", name="updates"),
 )
-# A task has one round under way, whatever the code above the database believes.
+# A task has one round of a kind under way, whatever the code above the database believes.
 _UNDER_WAY = text("phase NOT IN ('committed', 'abandoned')")
 Index(
     "ix_rounds_one_under_way",
     rounds.c.task_id,
+    rounds.c.kind,
     unique=True,
     sqlite_where=_UNDER_WAY,
     postgresql_where=_UNDER_WAY,
@@ -155,6 +160,20 @@ leases = Table(
     Column("round_id", ForeignKey("rounds.id"), primary_key=True, autoincrement=False),
     Column("owner", String(64), nullable=False),
     Column("ends_at", Float, nullable=False),
+)
+
+# How good a checkpoint is, by who has measured it; a newer value takes the place of an older one.
+evaluations = Table(
+    "evaluations",
+    metadata,
+    Column("task_id", ForeignKey("tasks.id"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("source", String(16), primary_key=True),
+    Column("metric", String(64), primary_key=True),
+    Column("value", Float, nullable=False),
+    Column("num_examples", Integer, nullable=False),
+    Column("devices", Integer, nullable=False),
+    Column("at", Float, nullable=False),
 )
 
 assignments = Table(
@@ -203,6 +222,18 @@ contributions = Table(
     Column("sha256", String(64), nullable=False),
     Column("num_examples", Integer, nullable=False),
     Column("codec", String(32), nullable=False, server_default="float32"),
+)
+
+# What no other row remembers: devices turned away, and updates refused. ``task`` is empty where no
+# task was concerned.
+sightings = Table(
+    "sightings",
+    metadata,
+    Column("population", String(64), primary_key=True),
+    Column("task", String(64), primary_key=True),
+    Column("hour", Integer, primary_key=True),
+    Column("outcome", String(64), primary_key=True),
+    Column("devices", Integer, nullable=False),
 )
 
 # Append-only: every transition of a task, a round or an assignment.

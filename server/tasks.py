@@ -1,20 +1,24 @@
-"""What an operator may do: put bytes, create and stop tasks, look at their rounds."""
+"""What an operator may do: put bytes, create tasks, look at their rounds."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 
 from ..protocol import wire
 from ..protocol.admin import (
     CheckpointSummary,
     CreateTask,
+    Evaluation,
+    EvaluationSource,
+    RoundPhase,
     RoundSummary,
     TaskHistory,
     TaskList,
-    TaskStatus,
     TaskSummary,
 )
 from ..protocol.codecs import codec_named
@@ -25,11 +29,12 @@ from ..protocol.errors import (
     SpecMismatch,
 )
 from ..protocol.messages import AssignmentState
+from ..protocol.plan import RoundKind
 from ..protocol.weights import WeightSpec
 from . import rounds
 from .blobs import Blobs, ReadBytes
 from .coordinator import Coordinator
-from .rounds import AbandonReason, Round
+from .rounds import Round
 from .store import Checkpoint, Reading, RoundTally, Store, Task
 from .sums import TOTAL_LIMIT
 
@@ -68,14 +73,14 @@ class Tasks:
             with self.store.read() as view:
                 known = _same_task(view, message)
                 if known is not None:
-                    return _summary(view, known), False
+                    return summary(view, known), False
                 lengths = {name: _deposit_bytes(view, name) for name in _blobs_of(message)}
             self._require_sound(message, checkpoint_bytes=lengths[message.checkpoint_sha256])
             with self.store.write() as tx:
                 tx.operate()
                 known = _same_task(tx, message)
                 if known is not None:
-                    return _summary(tx, known), False
+                    return summary(tx, known), False
                 now = self.clock()
                 task_id = tx.add_task(
                     message,
@@ -95,37 +100,30 @@ class Tasks:
                         task_id, message.settings, number=1, attempt=1, base_version=0, now=now
                     )
                 )
-                return _summary(tx, tx.task(task_id)), True
-
-    def stop(self, name: str) -> TaskSummary:
-        """Ends a running task and abandons its round; a task that has ended stays as it is."""
-        with self.coordinator.turn(), self.store.write() as tx:
-            task, now = tx.lock_task(_named(tx, name).id), self.clock()
-            if task.status is not TaskStatus.RUNNING:
-                return _summary(tx, task)
-            tx.set_status(task.id, TaskStatus.STOPPED, now=now)
-            current = tx.current_round(task.id)
-            if current is not None:
-                abandoned = rounds.on_abandon(current, AbandonReason.STOPPED, now=now)
-                tx.move_round(current, abandoned, now=now)
-                self.coordinator.expect(now)
-            return _summary(tx, tx.task(task.id))
+                return summary(tx, tx.task(task_id)), True
 
     def all(self) -> TaskList:
         """Every task, oldest first."""
         with self.coordinator.turn(), self.store.read() as view:
-            return TaskList(tasks=tuple(_summary(view, task) for task in view.tasks()))
+            return TaskList(tasks=tuple(summary(view, task) for task in view.tasks()))
 
     def history(self, name: str) -> TaskHistory:
-        """Every attempt and every checkpoint of a task."""
+        """Every attempt and every checkpoint of a task, and what was measured of them."""
         with self.coordinator.turn(), self.store.read() as view:
-            task = _named(view, name)
-            attempts = view.rounds(task.id)
+            task = named(view, name)
             tallies = view.tallies(task.id)
+            evaluations = view.evaluations(task.id)
             return TaskHistory(
-                task=_summary(view, task),
-                rounds=tuple(_round_summary(one, tallies.get(one.id)) for one in attempts),
+                task=summary(view, task),
+                rounds=tuple(
+                    _round_summary(one, tallies.get(one.id)) for one in view.rounds(task.id)
+                ),
                 checkpoints=tuple(_checkpoint_summary(one) for one in view.checkpoints(task.id)),
+                evaluation_rounds=tuple(
+                    _evaluation_summary(one, tallies.get(one.id), evaluations)
+                    for one in view.rounds(task.id, RoundKind.EVALUATE)
+                ),
+                evaluations=tuple(evaluations),
             )
 
     def _require_sound(self, message: CreateTask, *, checkpoint_bytes: int) -> None:
@@ -173,14 +171,16 @@ def _same_task(view: Reading, message: CreateTask) -> Task | None:
     return known
 
 
-def _named(view: Reading, name: str) -> Task:
+def named(view: Reading, name: str) -> Task:
+    """The task of this name; raises NotFound."""
     task = view.task_named(name)
     if task is None:
         raise NotFound(f"no task {name[:64]!r}; list the tasks to see their names")
     return task
 
 
-def _summary(view: Reading, task: Task) -> TaskSummary:
+def summary(view: Reading, task: Task) -> TaskSummary:
+    """A task as it stands."""
     newest = view.newest_checkpoint(task.id)
     return TaskSummary(
         name=task.message.name,
@@ -190,7 +190,7 @@ def _summary(view: Reading, task: Task) -> TaskSummary:
         settings=task.message.settings,
         checkpoint=_checkpoint_summary(newest),
         current=_current_summary(view, task.id),
-        committed=newest.version,
+        committed=view.committed_rounds(task.id),
     )
 
 
@@ -208,6 +208,8 @@ def _checkpoint_summary(checkpoint: Checkpoint) -> CheckpointSummary:
         bytes=checkpoint.bytes,
         url=f"/v1/blobs/{checkpoint.sha256}",
         created_at=checkpoint.created_at,
+        parent=checkpoint.parent,
+        rolled_back_from=checkpoint.rolled_back_from,
     )
 
 
@@ -216,6 +218,7 @@ def _round_summary(round_: Round, tally: RoundTally | None) -> RoundSummary:
     tally = tally or NOBODY
     count = tally.states.get
     return RoundSummary(
+        kind=round_.kind,
         round=round_.number,
         attempt=round_.attempt,
         phase=round_.phase,
@@ -234,4 +237,26 @@ def _round_summary(round_: Round, tally: RoundTally | None) -> RoundSummary:
         base_version=round_.base_version,
         opened_at=round_.opened_at,
         closed_at=round_.closed_at,
+        ends_at=_deadline(round_),
+        states=tally.states,
     )
+
+
+def _deadline(round_: Round) -> float | None:
+    is_running = round_.is_open and math.isfinite(round_.next_deadline)
+    return round_.next_deadline if is_running else None
+
+
+def _evaluation_summary(
+    round_: Round, tally: RoundTally | None, evaluations: list[Evaluation]
+) -> RoundSummary:
+    """A round that evaluates has no updates; its examples are those of what came of it."""
+    made = _round_summary(round_, tally)
+    if round_.phase is not RoundPhase.COMMITTED:
+        return made
+    counts = {
+        one.version: one.num_examples
+        for one in evaluations
+        if one.source is EvaluationSource.PHONES
+    }
+    return msgspec.structs.replace(made, num_examples=counts[round_.base_version])

@@ -25,10 +25,14 @@ CONFINED = {
         "server/app.py",
         "server/device_api.py",
         "server/admin_api.py",
+        "server/watch_api.py",
+        "server/page_api.py",
         "server/http.py",
         "server/download_api.py",
         "server/wsgi.py",
     ],
+    "prometheus_client": ["server/watch"],
+    "structlog": ["server/watch"],
     "sqlalchemy": ["server/store", "server/tables.py", "server/migrations"],
     "alembic": ["server/store", "server/migrations"],
     "boto3": ["server/blobs/s3.py"],
@@ -41,7 +45,9 @@ CONFINED = {
     "httpx": ["client", "device_sim", "cli"],
 }
 # Files over 300 lines, each with its reason.
-LONG: dict[str, str] = {}
+LONG: dict[str, str] = {
+    "protocol/errors.py": "one tree, drawn once: who must move next",
+}
 
 PRODUCT = sorted(path for package in ARROWS for path in (ROOT / package).rglob("*.py")) + sorted(
     ROOT.glob("*.py")

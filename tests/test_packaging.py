@@ -85,6 +85,8 @@ def test_the_wheel_holds_the_product_and_nothing_else(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {"pocketfed/__init__.py", "pocketfed/cli/entry.py", "pocketfed/server/app.py"} <= names
     assert any(name.startswith("pocketfed/server/migrations/versions/") for name in names)
+    page = {"templates/page.html", "templates/login.html", "static/page.js", "static/page.css"}
+    assert {f"pocketfed/server/page/{name}" for name in page} <= names
     strays = [name for name in names if "/tests/" in name or name.endswith("setup.py")]
     assert strays == []
 

@@ -5,26 +5,34 @@ One file per subject holds what can be asked of it and what can be changed; ``Re
 """
 
 from .archive import read_only
+from .census import Census
 from .checkpoints import Checkpoint
+from .connected import Transition
 from .devices import DeviceRow
 from .dialects import file_url
 from .engine import Store
 from .evidence import Accepted, Life
 from .reading import Reading
+from .sightings import HOUR_S, Course
 from .tallies import RoundTally
-from .tasks import Task
+from .tasks import LIVE_STATUSES, Task
 from .updates import Update
 from .writing import Writing
 
 __all__ = [
+    "HOUR_S",
+    "LIVE_STATUSES",
     "Accepted",
+    "Census",
     "Checkpoint",
+    "Course",
     "DeviceRow",
     "Life",
     "Reading",
     "RoundTally",
     "Store",
     "Task",
+    "Transition",
     "Update",
     "Writing",
     "file_url",

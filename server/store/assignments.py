@@ -51,6 +51,14 @@ class AssignmentQuestions(Connected):
         row = self._one(_ASSIGNMENT, assignment_id=assignment_id)
         return _assignment(row) if row else None
 
+    def measured(self, round_id: int) -> list[Assignment]:
+        """The assignments of an evaluation round that were accepted and are not yet folded."""
+        query = select(assignments).where(
+            assignments.c.round_id == round_id,
+            assignments.c.state == AssignmentState.MEASURED,
+        )
+        return [_assignment(row) for row in self._all(query)]
+
     def uploaded(self, round_id: int) -> list[Assignment]:
         """The assignments of a round whose updates were accepted and are not yet folded."""
         query = select(assignments).where(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 from sqlalchemy import bindparam, insert, select
 
@@ -15,6 +15,9 @@ _NEWEST_CHECKPOINT = (
     .where(checkpoints.c.task_id == bindparam("task_id"))
     .order_by(checkpoints.c.version.desc())
     .limit(1)
+)
+_CHECKPOINT = select(checkpoints).where(
+    checkpoints.c.task_id == bindparam("of_task"), checkpoints.c.version == bindparam("of_version")
 )
 
 
@@ -29,6 +32,8 @@ class Checkpoint:
     bytes: int
     created_at: float
     state_sha256: str | None = None
+    parent: int | None = None
+    rolled_back_from: int | None = None
 
 
 class CheckpointQuestions(Connected):
@@ -40,6 +45,14 @@ class CheckpointQuestions(Connected):
 
     def newest_checkpoint(self, task_id: int) -> Checkpoint:
         return Checkpoint(**self._the(_NEWEST_CHECKPOINT, task_id=task_id)._mapping)
+
+    def the_checkpoint(self, task_id: int, version: int) -> Checkpoint:
+        """A version that is known to be there, such as the one a round works on."""
+        return Checkpoint(**self._the(_CHECKPOINT, of_task=task_id, of_version=version)._mapping)
+
+    def checkpoint(self, task_id: int, version: int) -> Checkpoint | None:
+        row = self._one(_CHECKPOINT, of_task=task_id, of_version=version)
+        return Checkpoint(**row._mapping) if row else None
 
     def contributions(self, checkpoint_id: int) -> list[Update]:
         """The manifest of a checkpoint: the updates it was made of, in no order that matters."""
@@ -67,9 +80,25 @@ class CheckpointChanges(CheckpointQuestions, Historian):
             "bytes": length,
             "created_at": now,
             "state_sha256": state_sha256,
+            "parent": version - 1 if version else None,
         }
         query = insert(checkpoints).values(values).returning(checkpoints.c.id)
         return int(self._the(query).id)
+
+    def roll_back(self, newest: Checkpoint, to: Checkpoint, *, now: float) -> Checkpoint:
+        """Makes what ``to`` holds the version after ``newest``."""
+        again = replace(
+            to,
+            version=newest.version + 1,
+            created_at=now,
+            parent=to.version,
+            rolled_back_from=newest.version,
+        )
+        values = asdict(again)
+        del values["id"]
+        row = self._the(insert(checkpoints).values(values).returning(checkpoints.c.id))
+        self._note("checkpoint", row.id, "rolled_back", now=now)
+        return replace(again, id=int(row.id))
 
     def add_contributions(self, checkpoint_id: int, folded: list[Update]) -> None:
         self._connection.execute(

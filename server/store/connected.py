@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -35,6 +36,18 @@ def _upsert(dialect: str, table: Table, keys: tuple[str, ...]) -> Executable:
     return upsert
 
 
+@dataclass(frozen=True, kw_only=True)
+class Transition:
+    """Something has changed its state; ``about`` names what it belongs to."""
+
+    entity: str
+    entity_id: str
+    state: str
+    reason: str | None
+    at: float
+    about: Mapping[str, object]
+
+
 class Connected:
     """Asks within one transaction."""
 
@@ -52,7 +65,14 @@ class Connected:
 
 
 class Historian(Connected):
-    """Changes within one transaction; every change of a state leaves a history row."""
+    """Changes within one transaction; every change of a state leaves a history row.
+
+    ``transitions`` are those of this transaction, which has not happened until it is committed.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self.transitions: list[Transition] = []
 
     def _run(self, statement: Executable, **values: object) -> None:
         self._connection.execute(statement, values)
@@ -75,7 +95,17 @@ class Historian(Connected):
         *,
         now: float,
         reason: str | None = None,
+        about: Mapping[str, object] | None = None,
     ) -> None:
+        noted = Transition(
+            entity=entity,
+            entity_id=str(entity_id),
+            state=str(state),
+            reason=reason,
+            at=now,
+            about=about or {},
+        )
+        self.transitions.append(noted)
         values = {
             "of": entity,
             "of_id": str(entity_id),

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 BUSY_TIMEOUT_S = 10
 POSTGRESQL = "postgresql"
@@ -45,11 +45,12 @@ _SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 class Dialect(NamedTuple):
     """How an engine connects, and what surrounds its transactions.
 
-    ``writer`` makes the turn of one writer; ``prepare_upgrade`` keeps other processes from
-    upgrading at the same time, until the transaction ends.
+    ``writer`` makes the turn of one writer. Upgrades run over ``upgrading``; ``prepare_upgrade``
+    keeps other processes from upgrading at the same time, until the transaction ends.
     """
 
     engine: Engine
+    upgrading: Engine
     writer: Callable[[], AbstractContextManager[object]]
     reading: dict[str, object]
     writing: dict[str, object]
@@ -78,7 +79,7 @@ def _postgresql(url: str, *, connections: int) -> Dialect:
         pool_pre_ping=True,
         connect_args=_CONNECT_ARGS,
     )
-    return Dialect(engine, nullcontext, _SNAPSHOT, {}, _take_upgrade_lock)
+    return Dialect(engine, engine, nullcontext, _SNAPSHOT, {}, _take_upgrade_lock)
 
 
 def _take_upgrade_lock(connection: Connection) -> None:
@@ -94,6 +95,7 @@ def _sqlite(url: str, *, connections: int) -> Dialect:
     turn = threading.Lock()
     return Dialect(
         engine,
+        _without_references(url),
         lambda: turn,
         {"pocketfed_writes": False},
         {"pocketfed_writes": True},
@@ -101,8 +103,23 @@ def _sqlite(url: str, *, connections: int) -> Dialect:
     )
 
 
-def _prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+def _without_references(url: str) -> Engine:
+    """Checks no foreign keys: SQLite changes a table by dropping it, and others refer to its rows.
+
+    They cannot be switched off within the transaction that upgrades.
+    """
+    engine = create_engine(url, poolclass=NullPool)
+    event.listen(engine, "connect", _leave_transactions_to_us)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _leave_transactions_to_us(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # no BEGIN of the driver's own: _begin sends it
+
+
+def _prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+    _leave_transactions_to_us(connection, entry)
     cursor = connection.cursor()
     for pragma in _PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")

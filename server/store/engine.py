@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from sqlalchemy import Connection, text
@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ...protocol.errors import MalformedPayload, Unavailable
 from ..migrations import upgrade
+from .connected import Transition
 from .dialects import Dialect, dialect_of
 from .reading import Reading
 from .writing import Writing
@@ -28,24 +29,27 @@ class Store:
     """A database; ``read`` and ``write`` are its transactions.
 
     Both raise Unavailable when the database fails, MalformedPayload for text it cannot hold.
+    ``notice`` is told the transitions of each transaction once they are durable.
     """
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
         self._engine = dialect.engine
+        self.notice: Callable[[Sequence[Transition]], None] = lambda transitions: None
 
     @classmethod
     def open(cls, url: str, *, connections: int) -> Store:
         """Opens the database of a URL, creates an SQLite file, and upgrades the tables."""
-        store = cls(dialect_of(url, connections=connections))
+        dialect = dialect_of(url, connections=connections)
+        upgrader = cls(dialect._replace(engine=dialect.upgrading))
         try:
-            with store._transaction(is_write=True) as connection:
-                store._dialect.prepare_upgrade(connection)
+            with upgrader._transaction(is_write=True) as connection:
+                dialect.prepare_upgrade(connection)
                 upgrade(connection)
         except BaseException:
-            store.close()
+            upgrader.close()
             raise
-        return store
+        return cls(dialect)
 
     @contextmanager
     def read(self) -> Iterator[Reading]:
@@ -57,7 +61,10 @@ class Store:
     def write(self) -> Iterator[Writing]:
         """All or nothing; durable when the block has ended."""
         with self._dialect.writer(), self._transaction(is_write=True) as connection:
-            yield Writing(connection)
+            tx = Writing(connection)
+            yield tx
+        if tx.transitions:
+            self.notice(tx.transitions)
 
     def require_ready(self) -> None:
         """Raises Unavailable when the database does not answer."""

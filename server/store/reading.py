@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from .assignments import AssignmentQuestions
 from .blobs import BlobQuestions
+from .census import CensusQuestions
 from .checkpoints import CheckpointQuestions
 from .deposits import DepositQuestions
 from .devices import DeviceQuestions
+from .evaluations import EvaluationQuestions
 from .evidence import EvidenceQuestions
 from .rounds import RoundQuestions
+from .sightings import SightingQuestions
 from .tallies import TallyQuestions
 from .tasks import TaskQuestions
 from .updates import UpdateQuestions
@@ -25,7 +28,10 @@ class Reading(
     RoundQuestions,
     AssignmentQuestions,
     UpdateQuestions,
+    EvaluationQuestions,
     TallyQuestions,
     EvidenceQuestions,
+    SightingQuestions,
+    CensusQuestions,
 ):
     """The questions, within one transaction."""

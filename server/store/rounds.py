@@ -5,28 +5,38 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, func, insert, select, update
 
 from ...protocol.admin import RoundPhase
+from ...protocol.plan import RoundKind
 from .. import rounds as machine
 from ..rounds import Round
-from ..tables import rounds
+from ..tables import rounds, tasks
 from .connected import Connected, Historian
 
 _ROUND = select(rounds).where(rounds.c.id == bindparam("round_id"))
 _UNDER_WAY = (
     select(rounds).where(rounds.c.phase.not_in(sorted(machine.FINAL_PHASES))).order_by(rounds.c.id)
 )
-_CURRENT_ROUND = _UNDER_WAY.where(rounds.c.task_id == bindparam("task_id"))
+_CURRENT_ROUND = _UNDER_WAY.where(
+    rounds.c.task_id == bindparam("task_id"), rounds.c.kind == bindparam("of_kind")
+)
+_COMMITTED = (
+    (rounds.c.task_id == bindparam("task_id"))
+    & (rounds.c.kind == RoundKind.TRAIN)
+    & (rounds.c.phase == RoundPhase.COMMITTED)
+)
+_COUNT_COMMITTED = select(func.count().label("committed")).where(_COMMITTED)
 _LAST_COMMITTED = (
     select(rounds.c.opened_at, rounds.c.closed_at)
-    .where(rounds.c.task_id == bindparam("task_id"), rounds.c.phase == RoundPhase.COMMITTED)
+    .where(_COMMITTED)
     .order_by(rounds.c.id.desc())
     .limit(5)
 )
 _OPEN_ROUND = (rounds.c.id == bindparam("of_round")) & rounds.c.phase.in_(
     sorted(machine.OPEN_PHASES)
 )
+_TASK_NAME = select(tasks.c.name).where(tasks.c.id == bindparam("task_id"))
 _TAKE_PLACE = (
     update(rounds)
     .where(_OPEN_ROUND, rounds.c.assigned < rounds.c.capacity)
@@ -45,21 +55,25 @@ class RoundQuestions(Connected):
     def round(self, round_id: int) -> Round:
         return round_of_row(self._the(_ROUND, round_id=round_id))
 
-    def rounds(self, task_id: int) -> list[Round]:
-        """Every attempt of a task, in order."""
-        query = select(rounds).where(rounds.c.task_id == task_id)
+    def rounds(self, task_id: int, kind: RoundKind = RoundKind.TRAIN) -> list[Round]:
+        """Every attempt of a task at rounds of one kind, in order."""
+        query = select(rounds).where(rounds.c.task_id == task_id, rounds.c.kind == kind)
         rows = self._all(query.order_by(rounds.c.number, rounds.c.attempt))
         return [round_of_row(row) for row in rows]
 
-    def current_round(self, task_id: int) -> Round | None:
-        """The attempt that is under way, if the task has one."""
-        row = self._one(_CURRENT_ROUND, task_id=task_id)
+    def current_round(self, task_id: int, kind: RoundKind = RoundKind.TRAIN) -> Round | None:
+        """The attempt of this kind that is under way, if the task has one."""
+        row = self._one(_CURRENT_ROUND, task_id=task_id, of_kind=kind)
         return round_of_row(row) if row else None
 
     def round_times(self, task_id: int) -> list[float]:
         """Seconds from opening to commit of the last five rounds."""
         rows = self._all(_LAST_COMMITTED, task_id=task_id)
         return [row.closed_at - row.opened_at for row in rows]
+
+    def committed_rounds(self, task_id: int) -> int:
+        """How many rounds of a task have trained a checkpoint."""
+        return int(self._the(_COUNT_COMMITTED, task_id=task_id).committed)
 
     def rounds_under_way(self) -> list[Round]:
         return [round_of_row(row) for row in self._all(_UNDER_WAY)]
@@ -71,7 +85,8 @@ class RoundChanges(RoundQuestions, Historian):
         values = asdict(opened)
         del values["id"]
         row = self._the(insert(rounds).values(values).returning(rounds.c.id))
-        self._note("round", row.id, opened.phase, now=opened.opened_at)
+        about = self._about(opened)
+        self._note("round", row.id, opened.phase, now=opened.opened_at, about=about)
 
     def move_round(self, before: Round, after: Round, *, now: float) -> None:
         """Takes a round from one phase to another, if it still is where it was believed to be."""
@@ -87,7 +102,8 @@ class RoundChanges(RoundQuestions, Historian):
             closed_at=after.closed_at,
         )
         if after.phase is not before.phase:
-            self._note("round", after.id, after.phase, reason=after.reason, now=now)
+            about = self._about(after)
+            self._note("round", after.id, after.phase, reason=after.reason, now=now, about=about)
 
     def claim_round(self, round_id: int) -> Round | None:
         """Takes the next epoch of a round that waits for its sum, or None if it no longer does."""
@@ -109,6 +125,18 @@ class RoundChanges(RoundQuestions, Historian):
         """A closed round keeps its counts."""
         self._run(_GIVE_PLACE_BACK, of_round=round_id)
 
+    def _about(self, round_: Round) -> dict[str, object]:
+        return {
+            "task": self._the(_TASK_NAME, task_id=round_.task_id).name,
+            "kind": round_.kind.value,
+            "round": round_.number,
+            "attempt": round_.attempt,
+            "assigned": round_.assigned,
+            "accepted": round_.accepted,
+            "goal": round_.goal,
+        }
+
 
 def round_of_row(row: Row[Any]) -> Round:
-    return Round(**{**row._mapping, "phase": RoundPhase(row.phase)})
+    words = {"kind": RoundKind(row.kind), "phase": RoundPhase(row.phase)}
+    return Round(**{**row._mapping, **words})

@@ -6,16 +6,20 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, func, insert, select, update
 
 from ...protocol.admin import CreateTask, TaskStatus
 from ..tables import assignments, rounds, tasks
 from .connected import Connected, Historian
 
+_ANY = tasks.alias()
 _TASK = select(tasks).where(tasks.c.id == bindparam("task_id"))
 _TASKS_OF = (
     select(tasks).where(tasks.c.population == bindparam("population")).order_by(tasks.c.id.desc())
 )
+LIVE_STATUSES = (TaskStatus.RUNNING, TaskStatus.PAUSED)
+# The last version of a finished task is still measured.
+SERVING_STATUSES = (TaskStatus.RUNNING, TaskStatus.FINISHED)
 # What a foreign key asks of a row stays free: only who changes the same task waits.
 _LOCK_TASK = _TASK.with_for_update(key_share=True)
 _LOCK_TASK_OF = (
@@ -25,26 +29,35 @@ _LOCK_TASK_OF = (
     .where(assignments.c.id == bindparam("assignment_id"))
     .with_for_update(key_share=True, of=tasks)
 )
-_LOCK_RUNNING = (
+_LOCK_SERVING = (
     select(tasks)
     .where(
         tasks.c.population == bindparam("population"),
-        tasks.c.status == TaskStatus.RUNNING,
+        tasks.c.status.in_(SERVING_STATUSES),
     )
     .order_by(tasks.c.id)
     .with_for_update(key_share=True)
+)
+_TAKE_TURN = (
+    update(tasks)
+    .where(tasks.c.id == bindparam("of_task"))
+    .values(last_turn=select(func.max(_ANY.c.last_turn) + 1).scalar_subquery())
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """A task as it was created, and whether it runs."""
+    """A task as it was created, and whether it runs.
+
+    ``last_turn`` orders the tasks by when they were last given a device; 0 is never.
+    """
 
     id: int
     message: CreateTask
     model_bytes: int
     manifest_bytes: int
     status: TaskStatus
+    last_turn: int
 
 
 class TaskQuestions(Connected):
@@ -72,9 +85,9 @@ class TaskChanges(TaskQuestions, Historian):
         """Locks the task an assignment belongs to, if there is such an assignment."""
         self._one(_LOCK_TASK_OF, assignment_id=assignment_id)
 
-    def lock_running_tasks(self, population: str) -> list[Task]:
-        """Locks the running tasks of a population; returns them newest first."""
-        return [_task(row) for row in reversed(self._all(_LOCK_RUNNING, population=population))]
+    def lock_serving_tasks(self, population: str) -> list[Task]:
+        """Locks the tasks of a population that may have rounds to give places in; newest first."""
+        return [_task(row) for row in reversed(self._all(_LOCK_SERVING, population=population))]
 
     def add_task(
         self, message: CreateTask, *, model_bytes: int, manifest_bytes: int, now: float
@@ -95,14 +108,19 @@ class TaskChanges(TaskQuestions, Historian):
             )
             .returning(tasks.c.id)
         )
-        self._note("task", row.id, TaskStatus.RUNNING, now=now)
+        self._note("task", row.id, TaskStatus.RUNNING, now=now, about={"task": message.name})
         return int(row.id)
 
     def set_status(self, task_id: int, status: TaskStatus, *, now: float) -> None:
-        """Stops or finishes a running task."""
-        running = (tasks.c.id == task_id) & (tasks.c.status == TaskStatus.RUNNING)
-        self._swap(update(tasks).where(running), status=status)
-        self._note("task", task_id, status, now=now)
+        """Pauses, resumes, stops or finishes a task that has not ended."""
+        live = (tasks.c.id == task_id) & tasks.c.status.in_(LIVE_STATUSES)
+        self._swap(update(tasks).where(live), status=status)
+        about = {"task": self.task(task_id).message.name}
+        self._note("task", task_id, status, now=now, about=about)
+
+    def take_turn(self, task_id: int) -> None:
+        """Notes that this task is now the one that was given a device last."""
+        self._run(_TAKE_TURN, of_task=task_id)
 
 
 @lru_cache(maxsize=64)
@@ -117,4 +135,5 @@ def _task(row: Row[Any]) -> Task:
         model_bytes=row.model_bytes,
         manifest_bytes=row.manifest_bytes,
         status=TaskStatus(row.status),
+        last_turn=row.last_turn,
     )

@@ -29,7 +29,7 @@ _LAST_ACCEPTED = (
     .limit(200)
 )
 _FIRST_SPENT = _SPENT_UPDATES.with_only_columns(func.min(rounds.c.closed_at))
-_COUNT_UPDATE = (
+COUNT_ACCEPTED = (
     update(rounds)
     .where(rounds.c.id == bindparam("of_round"))
     .values(accepted=rounds.c.accepted + 1)
@@ -97,7 +97,7 @@ class UpdateChanges(UpdateQuestions, Historian):
             accepted_at=now,
             is_stored=True,
         )
-        return round_of_row(self._the(_COUNT_UPDATE, of_round=held.round_id))
+        return round_of_row(self._the(COUNT_ACCEPTED, of_round=held.round_id))
 
     def release_updates(self, names: list[str], *, closed_by: float) -> list[str]:
         """Gives up these bytes of rounds closed by then; returns those nothing else refers to."""

@@ -6,10 +6,12 @@ from .assignments import AssignmentChanges
 from .checkpoints import CheckpointChanges
 from .deposits import DepositChanges
 from .devices import DeviceChanges
+from .evaluations import EvaluationChanges
 from .leases import LeaseChanges
 from .locks import Locking
 from .reading import Reading
 from .rounds import RoundChanges
+from .sightings import SightingChanges
 from .tasks import TaskChanges
 from .updates import UpdateChanges
 from .visits import VisitChanges
@@ -24,6 +26,8 @@ class Writing(
     RoundChanges,
     AssignmentChanges,
     UpdateChanges,
+    SightingChanges,
+    EvaluationChanges,
     LeaseChanges,
     Locking,
     Reading,

@@ -40,10 +40,12 @@ def test_helpfull_shows_the_flags_of_absl_too(capsys: pytest.CaptureFixture[str]
     ("words", "sentence"),
     [
         (["fly"], "there is no command 'fly'; see pocketfed --help"),
-        (["task"], "use one of: task create, task list, task status, task checkpoint, task stop"),
+        (["task"], "task list, task status, task funnel, task checkpoint, task stop"),
         (["task", "destroy"], "use one of: task create"),
         (["verify"], "got nothing, expected DIR"),
         (["verify", "a", "b"], "got a b, expected DIR"),
+        (["task", "rollback", "digits"], "--version is missing"),
+        (["evaluate", "--artifact=x"], "--task is missing"),
         (["serve", "now"], "expected no arguments"),
         (["export", "mnist_2nn"], "--out is missing"),
         (["demo", "--phone=3"], "Unknown command line flag 'phone'"),
@@ -105,6 +107,20 @@ def test_plan_and_settings_flags_are_checked_like_the_records(
     assert settings.codecs == ("int8+zstd", "float32")
 
 
+def test_evaluation_by_devices_is_off_until_it_is_asked_for() -> None:
+    from pocketfed.cli import flags
+    from pocketfed.protocol.plan import EvaluationSettings, RoundSettings
+
+    for words, expected in (
+        ([], None),
+        (["--evaluate_every=2"], EvaluationSettings(every=2)),
+        (["--evaluate_every=2", "--evaluate_goal=3"], EvaluationSettings(every=2, goal=3)),
+    ):
+        values = flags.holder((flags.rounds,))
+        values(["x", *words])
+        assert flags.settings_of(values, default=RoundSettings()).evaluation == expected
+
+
 @pytest.mark.parametrize(
     ("flag", "sentence"),
     [
@@ -113,6 +129,7 @@ def test_plan_and_settings_flags_are_checked_like_the_records(
         ("--retry_s=2,1", "retry"),
         ("--codecs=int9", "no codec 'int9'"),
         ("--codecs=", r"RoundSettings.codecs"),
+        ("--evaluate_goal=3", "evaluate_every"),
     ],
 )
 def test_settings_out_of_range_name_the_setting(flag: str, sentence: str) -> None:

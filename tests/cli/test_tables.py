@@ -3,10 +3,22 @@
 import io
 
 import msgspec
-from pocketfed.cli.tables import show_cost, show_history, show_tasks, show_verification
+from pocketfed.cli.tables import (
+    show_cost,
+    show_evaluations,
+    show_funnel,
+    show_history,
+    show_tasks,
+    show_verification,
+)
 from pocketfed.model_export import Check, Verification
 from pocketfed.protocol.admin import (
     CheckpointSummary,
+    Evaluation,
+    EvaluationSource,
+    Funnel,
+    FunnelStage,
+    FunnelStep,
     RoundPhase,
     RoundSummary,
     TaskHistory,
@@ -52,6 +64,56 @@ def console(shown: io.StringIO) -> Console:
     return Console(file=shown, width=80, force_terminal=False)
 
 
+def test_a_funnel_says_how_many_went_on_and_why_others_did_not() -> None:
+    shown = io.StringIO()
+    steps = (
+        FunnelStep(stage=FunnelStage.CHECKED_IN, reached=2000, lost={"round_full": 500}),
+        FunnelStep(stage=FunnelStage.ASSIGNED, reached=1500, waiting=1, lost={"late": 2}),
+    )
+    funnel = Funnel(
+        task="digits",
+        population="demo",
+        since=0.0,
+        until=1.0,
+        steps=steps,
+        refused={"spec_mismatch": 3},
+    )
+    show_funnel(funnel, console(shown))
+    lines = [line.split() for line in shown.getvalue().splitlines()]
+    assert lines[1:] == [
+        ["checked", "in", "2,000", "100%", "0", "500", "round", "full", "500"],
+        ["assigned", "1,500", "75%", "1", "2", "late", "2"],
+        ["uploads", "refused:", "spec", "mismatch", "3"],
+    ]
+
+
+def test_a_funnel_shows_the_devices_that_measure_apart() -> None:
+    shown = io.StringIO()
+    funnel = Funnel(
+        task="digits",
+        population="demo",
+        since=0.0,
+        until=1.0,
+        steps=(FunnelStep(stage=FunnelStage.CHECKED_IN, reached=0),),
+        evaluation_steps=(
+            FunnelStep(stage=FunnelStage.ASSIGNED, reached=4, waiting=1),
+            FunnelStep(stage=FunnelStage.REPORTED, reached=3, waiting=3),
+        ),
+    )
+    show_funnel(funnel, console(shown))
+    lines = [line.split() for line in shown.getvalue().splitlines()]
+    assert lines[2] == ["devices", "that", "measure:"]
+    assert lines[4:] == [["assigned", "4", "100%", "1", "0"], ["reported", "3", "75%", "3", "0"]]
+
+
+def test_a_funnel_that_nobody_entered_has_no_shares() -> None:
+    shown = io.StringIO()
+    step = FunnelStep(stage=FunnelStage.CHECKED_IN, reached=0)
+    empty = Funnel(task="digits", population="demo", since=0.0, until=1.0, steps=(step,))
+    show_funnel(empty, console(shown))
+    assert shown.getvalue().splitlines()[1].split() == ["checked", "in", "0", "0", "0"]
+
+
 def test_the_history_fits_80_columns() -> None:
     shown = io.StringIO()
     history = TaskHistory(task=TASK, rounds=(ROUND,), checkpoints=(CHECKPOINT,))
@@ -61,6 +123,51 @@ def test_the_history_fits_80_columns() -> None:
     assert text.splitlines()[-1].split() == [
         "1", "committed", "13", "10", "2", "1", "0", "123,456", "0.1234", "8.0",
     ]  # fmt: skip
+
+
+def evaluation(version: int, source: EvaluationSource, **metrics: float) -> Evaluation:
+    devices = 3 if source is EvaluationSource.PHONES else 0
+    return Evaluation(
+        version=version, source=source, num_examples=1500, devices=devices, metrics=metrics, at=0.0
+    )
+
+
+def test_the_history_shows_the_newest_that_each_has_measured() -> None:
+    shown = io.StringIO()
+    known = (
+        evaluation(1, EvaluationSource.OPERATOR, loss=0.75, accuracy=0.5),
+        evaluation(1, EvaluationSource.PHONES, loss=0.5),
+        evaluation(2, EvaluationSource.OPERATOR, loss=0.25, accuracy=0.75),
+    )
+    history = TaskHistory(task=TASK, rounds=(), checkpoints=(CHECKPOINT,), evaluations=known)
+    show_history(history, console(shown))
+    lines = [line for line in shown.getvalue().splitlines() if line.startswith("checkpoint")]
+    assert lines == [
+        "checkpoint 2: accuracy 0.7500, loss 0.2500 on 1,500 examples of the operator",
+        "checkpoint 1: loss 0.5000 on 1,500 examples of 3 devices",
+    ]
+
+
+def test_the_history_says_where_a_roll_back_came_from() -> None:
+    shown = io.StringIO()
+    newest = msgspec.structs.replace(CHECKPOINT, version=5, parent=2, rolled_back_from=4)
+    task = msgspec.structs.replace(TASK, checkpoint=newest)
+    show_history(TaskHistory(task=task, rounds=(), checkpoints=(newest,)), console(shown))
+    assert "checkpoint 5 has the weights of 2, rolled back from 4" in shown.getvalue()
+
+
+def test_evaluations_are_a_line_a_version_and_a_column_a_metric() -> None:
+    shown = io.StringIO()
+    known = [
+        evaluation(1, EvaluationSource.OPERATOR, loss=0.75),
+        evaluation(2, EvaluationSource.OPERATOR, loss=0.25, accuracy=0.75),
+    ]
+    show_evaluations(known, console(shown))
+    assert [line.split() for line in shown.getvalue().splitlines()] == [
+        ["checkpoint", "accuracy", "loss", "examples"],
+        ["1", "0.7500", "1,500"],
+        ["2", "0.7500", "0.2500", "1,500"],
+    ]
 
 
 def test_an_abandoned_attempt_says_why() -> None:

@@ -276,6 +276,7 @@ def test_a_plan_the_model_cannot_follow_gives_the_place_back(make_bench):
         "sha256": None,
         "loss": None,
         "train_s": None,
+        "metrics": {},
     }
 
 

@@ -10,7 +10,7 @@ from pocketfed.protocol.problems import Problem, from_problem
     [
         ("GET", "/", (404, "not_found")),
         ("GET", "/v1/nothing", (404, "not_found")),
-        ("GET", "/v1/devices", (405, "protocol_error")),
+        ("GET", "/v1/devices", (405, "method_not_allowed")),
         ("POST", "/v1/devices", (400, "malformed_payload")),
     ],
 )

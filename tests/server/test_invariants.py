@@ -17,13 +17,14 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from pocketfed.protocol.errors import RoundError
-from pocketfed.protocol.messages import Outcome, Report
+from pocketfed.protocol.errors import NotFound, RoundError
+from pocketfed.protocol.messages import Capabilities, CheckIn, Outcome, Report
+from pocketfed.protocol.plan import EvaluationSettings
 from pocketfed.server import Config
 from pocketfed.server.audit import audit
 
 PHONES = st.integers(0, 5)
-HELD = ("assigned", "reported", "uploaded")
+HELD = ("assigned", "reported", "uploaded", "measured")
 FINAL = ("committed", "abandoned")
 ROUND_GRAPH = {
     "selecting": {"reporting", "abandoned"},
@@ -31,10 +32,18 @@ ROUND_GRAPH = {
     "aggregating": {"committed", "abandoned"},
 }
 ASSIGNMENT_GRAPH = {
-    "assigned": {"reported", "failed", "expired", "aborted", "late"},
+    "assigned": {"reported", "measured", "failed", "expired", "aborted", "late"},
     "reported": {"uploaded", "expired", "aborted", "late"},
     "uploaded": {"folded"},
+    "measured": {"folded"},
 }
+
+
+BOTH = CheckIn(client_version="1", capabilities=Capabilities(kinds=("train", "evaluate")))
+
+
+def measured(loss: float, num_examples: int) -> Report:
+    return Report(outcome=Outcome.COMPLETED, num_examples=num_examples, metrics={"loss": loss})
 
 
 class Fleet(RuleBasedStateMachine):
@@ -46,7 +55,7 @@ class Fleet(RuleBasedStateMachine):
     def begin(self) -> None:
         self.folder = Path(tempfile.mkdtemp())
         self.server = type(self).start(self.folder)
-        self.server.create_task()
+        self.server.create_task(evaluation=EvaluationSettings())
         self.phones = [self.server.phone() for _ in range(6)]
         self.acknowledged = set()
 
@@ -58,12 +67,16 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(phone=PHONES)
     def check_in(self, phone) -> None:
-        self.phones[phone].check_in()
+        self.phones[phone].check_in(message=BOTH)
 
     @rule(phone=PHONES, is_sent=st.booleans(), examples=st.integers(1, 100))
     def report(self, phone, is_sent, examples) -> None:
         one = self.phones[phone]
         if one.assignment is None:
+            return
+        if one.place.kind == "evaluate":
+            with suppress(RoundError):
+                one.client.report(one.place.assignment_id, measured(phone / 8, examples))
             return
         body = self.server.body(phone / 8)
         with suppress(RoundError):
@@ -82,6 +95,15 @@ class Fleet(RuleBasedStateMachine):
             return
         with suppress(RoundError):
             one.client.report(one.place.assignment_id, Report(outcome=Outcome.INTERRUPTED))
+
+    @rule(verb=st.sampled_from(["pause", "resume", "resume"]))
+    def turn(self, verb) -> None:
+        getattr(self.server.admin, verb)("task")
+
+    @rule(version=st.integers(0, 2))
+    def roll_back(self, version) -> None:
+        with suppress(NotFound):
+            self.server.admin.roll_back("task", version=version)
 
     @rule(seconds=st.sampled_from([1.0, 29.0, 30.0, 60.0, 100.0, 300.0]))
     def wait(self, seconds) -> None:
@@ -103,7 +125,7 @@ class Fleet(RuleBasedStateMachine):
             assert row["assigned"] <= row["capacity"]
             if row["phase"] not in FINAL:
                 assert row["assigned"] == len(held)
-                assert row["accepted"] == held.count("uploaded")
+                assert row["accepted"] == held.count("uploaded") + held.count("measured")
 
     @invariant()
     def every_transition_is_on_its_graph(self) -> None:
@@ -127,10 +149,33 @@ class Fleet(RuleBasedStateMachine):
             assert (assignment_id in folded) == (phases[row["round_id"]] == "committed")
 
     @invariant()
-    def every_committed_round_made_the_next_version(self) -> None:
-        versions = [row["version"] for row in self.server.rows("checkpoints")]
-        committed = [row for row in self.server.rows("rounds") if row["phase"] == "committed"]
-        assert versions == list(range(len(committed) + 1))
+    def every_committed_round_and_every_roll_back_made_the_next_version(self) -> None:
+        checkpoints = self.server.rows("checkpoints")
+        committed = [
+            row["base_version"] + 1
+            for row in self.server.rows("rounds")
+            if (row["phase"], row["kind"]) == ("committed", "train")
+        ]
+        back = [row["version"] for row in checkpoints if row["rolled_back_from"] is not None]
+        versions = [row["version"] for row in checkpoints]
+        assert versions == list(range(len(versions)))
+        assert versions[1:] == sorted(committed + back)
+
+    @invariant()
+    def a_rolled_back_version_has_the_weights_of_its_parent(self) -> None:
+        names = {row["version"]: row["sha256"] for row in self.server.rows("checkpoints")}
+        for row in self.server.rows("checkpoints"):
+            if row["rolled_back_from"] is not None:
+                assert row["sha256"] == names[row["parent"]]
+
+    @invariant()
+    def every_evaluation_is_of_one_committed_round(self) -> None:
+        committed = [
+            row["number"]
+            for row in self.server.rows("rounds")
+            if (row["phase"], row["kind"]) == ("committed", "evaluate")
+        ]
+        assert sorted(row["version"] for row in self.server.rows("evaluations")) == committed
 
     @invariant()
     def only_what_is_needed_is_on_disk(self) -> None:

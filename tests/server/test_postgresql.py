@@ -163,7 +163,7 @@ def test_a_task_that_is_being_changed_does_not_keep_another_waiting(server, othe
     server.create_task("one", population="ones")
     server.create_task("two", population="twos")
     with server.server.coordinator._store.write() as tx:
-        tx.lock_running_tasks("ones")
+        tx.lock_serving_tasks("ones")
         assert isinstance(other.phone().check_in("twos"), Assignment)
 
 

@@ -153,14 +153,6 @@ def test_a_device_that_cannot_decode_or_hold_the_model_is_turned_away(server, ca
     assert server.phone().check_in(message=message).reason is RejectionReason.NOT_CAPABLE
 
 
-def test_the_newest_task_with_a_place_is_given(server) -> None:
-    server.create_task("old", goal=1, over_selection=1.0)
-    server.create_task("new", goal=1, over_selection=1.0)
-    given = [server.phone().check_in() for _ in range(3)]
-    assert [place.task for place in given[:2]] == ["new", "old"]
-    assert given[2].reason is RejectionReason.ROUND_FULL
-
-
 def test_a_device_holds_one_place_per_population(server) -> None:
     server.create_task("one", population="phones")
     server.create_task("two", population="tablets")
