@@ -2,13 +2,14 @@
 
 import pytest
 from pocketfed.cli import choices, flags
+from pocketfed.cli.holding import holder
 from pocketfed.protocol.errors import ConfigError, MalformedPayload
 from pocketfed.protocol.folding import Adam, Sgd, TrimmedMean, WeightedMean
 from pocketfed.protocol.plan import RoundSettings
 
 
 def settings_of(*words):
-    values = flags.holder([flags.rounds])
+    values = holder([flags.rounds])
     values(["pocketfed", *words])
     return flags.settings_of(values, default=RoundSettings())
 

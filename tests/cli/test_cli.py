@@ -95,20 +95,22 @@ def test_plan_and_settings_flags_are_checked_like_the_records(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from pocketfed.cli import flags
-    from pocketfed.protocol.plan import Plan, RoundSettings
+    from pocketfed.cli.holding import holder
+    from pocketfed.protocol.plan import Plan, RetryWindow, RoundSettings
 
-    values = flags.holder((flags.plan, flags.rounds))
+    values = holder((flags.plan, flags.rounds))
     values(["x", "--epochs=3", "--goal=7", "--retry_s=1,2.5", "--codecs=int8+zstd,float32"])
     assert flags.plan_of(values, default=Plan(learning_rate=0.5)) == Plan(
         epochs=3, learning_rate=0.5
     )
     settings = flags.settings_of(values, default=RoundSettings())
-    assert (settings.goal, settings.retry.max_s) == (7, 2.5)
+    assert (settings.goal, settings.retry) == (7, RetryWindow(min_s=1.0, max_s=2.5))
     assert settings.codecs == ("int8+zstd", "float32")
 
 
 def test_evaluation_by_devices_is_off_until_it_is_asked_for() -> None:
     from pocketfed.cli import flags
+    from pocketfed.cli.holding import holder
     from pocketfed.protocol.plan import EvaluationSettings, RoundSettings
 
     for words, expected in (
@@ -116,7 +118,7 @@ def test_evaluation_by_devices_is_off_until_it_is_asked_for() -> None:
         (["--evaluate_every=2"], EvaluationSettings(every=2)),
         (["--evaluate_every=2", "--evaluate_goal=3"], EvaluationSettings(every=2, goal=3)),
     ):
-        values = flags.holder((flags.rounds,))
+        values = holder((flags.rounds,))
         values(["x", *words])
         assert flags.settings_of(values, default=RoundSettings()).evaluation == expected
 
@@ -134,10 +136,11 @@ def test_evaluation_by_devices_is_off_until_it_is_asked_for() -> None:
 )
 def test_settings_out_of_range_name_the_setting(flag: str, sentence: str) -> None:
     from pocketfed.cli import flags
+    from pocketfed.cli.holding import holder
     from pocketfed.protocol.errors import PocketFedError
     from pocketfed.protocol.plan import RoundSettings
 
-    values = flags.holder((flags.rounds,))
+    values = holder((flags.rounds,))
     values(["x", flag])
     with pytest.raises(PocketFedError, match=sentence):
         flags.settings_of(values, default=RoundSettings())
