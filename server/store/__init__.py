@@ -4,7 +4,7 @@ One file per subject holds what can be asked of it and what can be changed; ``Re
 ``Writing`` join the subjects. A question that spans subjects lies with the one it returns.
 """
 
-from .archive import read_only
+from .archive import read_file, read_postgresql
 from .checkpoints import Checkpoint
 from .devices import DeviceRow
 from .dialects import file_url
@@ -28,5 +28,6 @@ __all__ = [
     "Update",
     "Writing",
     "file_url",
-    "read_only",
+    "read_file",
+    "read_postgresql",
 ]
