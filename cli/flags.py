@@ -24,7 +24,7 @@ Group = Callable[[Values], None]
 TOKEN_VARIABLE = "POCKETFED_ADMIN_TOKEN"  # noqa: S105  # the name of a variable
 SHOWN_CODECS = ("float32", "float16", "int8", "int4", "topk:FRACTION")
 # What an audit needs to know of a server's settings.
-AUDITED = ("data_dir", "keep_updates_s")
+AUDITED = ("data_dir", "database", "keep_updates_s")
 
 _SETTINGS_HELP = {
     "goal": "reports that end a round",

@@ -1,18 +1,21 @@
-"""The audit: a stopped server's data folder is read and every invariant held against it.
+"""The audit: what a stopped server has left is read and every invariant held against it.
 
-Nothing is written to the folder; while the audit reads, no server can start on it.
+Nothing is written, to the folder or to the database; while the audit reads, no server can start on
+the folder.
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from .blobs import open_blobs
 from .config import Config
 from .folder import DataFolder
+from .ground import DATABASE
 from .invariants import INVARIANTS, Evidence, Invariant
-from .store import read_only
+from .store import Reading, read_file, read_postgresql
 from .workers import LocalWorkers
 
 
@@ -26,13 +29,13 @@ class Finding:
 
 
 def audit(config: Config) -> list[Finding]:
-    """Tries every invariant on ``config.data_dir``.
+    """Tries every invariant on ``config.data_dir`` and its database.
 
     Raises ConfigError when a server runs on the folder, or it is not one that a server has left.
     """
-    folder = DataFolder.borrow(config.data_dir)
+    folder = DataFolder.borrow(config.data_dir, is_shared=config.is_scaled)
     try:
-        with read_only(folder.path / "pocketfed.sqlite3") as view:
+        with _reading(config, folder) as view:
             evidence = Evidence(
                 view=view,
                 blobs=open_blobs(config.blobs, folder=folder.path, presigns=False),
@@ -42,6 +45,12 @@ def audit(config: Config) -> list[Finding]:
             return [_try(one, evidence) for one in INVARIANTS]
     finally:
         folder.release()
+
+
+def _reading(config: Config, folder: DataFolder) -> AbstractContextManager[Reading]:
+    if config.is_scaled:
+        return read_postgresql(config.database)
+    return read_file(folder.path / DATABASE)
 
 
 def _try(invariant: Invariant, evidence: Evidence) -> Finding:

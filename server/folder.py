@@ -46,15 +46,18 @@ class DataFolder:
         return cls(path.resolve(), lock)
 
     @classmethod
-    def borrow(cls, path: Path) -> DataFolder:
-        """Keeps servers off a folder one has left, to read it; raises ConfigError."""
+    def borrow(cls, path: Path, *, is_shared: bool = False) -> DataFolder:
+        """Keeps servers off a folder one has left, to read it; raises ConfigError.
+
+        Servers that shared it with each other do not share it with the reader.
+        """
         try:
             lock = os.open(path / LOCK, os.O_RDONLY)
         except OSError as error:
             reason = f"no server has left a folder here: {error.strerror}"
             raise ConfigError("data_dir", str(path), reason) from error
         try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(lock, (fcntl.LOCK_EX if is_shared else fcntl.LOCK_SH) | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(lock)
             reason = "a server runs on this folder; stop it, or look at a copy"

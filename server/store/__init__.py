@@ -4,7 +4,7 @@ One file per subject holds what can be asked of it and what can be changed; ``Re
 ``Writing`` join the subjects. A question that spans subjects lies with the one it returns.
 """
 
-from .archive import read_only
+from .archive import read_file, read_postgresql
 from .census import Census
 from .checkpoints import Checkpoint
 from .connected import Transition
@@ -36,5 +36,6 @@ __all__ = [
     "Update",
     "Writing",
     "file_url",
-    "read_only",
+    "read_file",
+    "read_postgresql",
 ]

@@ -1,4 +1,4 @@
-"""A database at rest: read as it lies, without a change to its files."""
+"""A database at rest: read as it lies, without a change to it."""
 
 from __future__ import annotations
 
@@ -7,29 +7,49 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import create_engine
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from ...protocol.errors import ConfigError
 from ..migrations import is_newest
+from .dialects import SNAPSHOT
 from .reading import Reading
+
+_CONNECT_TIMEOUT_S = 5
 
 
 @contextmanager
-def read_only(path: Path) -> Iterator[Reading]:
-    """One view of a database that nobody writes; raises ConfigError when it cannot be read."""
+def read_file(path: Path) -> Iterator[Reading]:
+    """One view of an SQLite file that nobody writes; raises ConfigError when it cannot be read."""
     # A log of a killed server is read; where there is none, SQLite would make one.
     has_log = path.with_name(path.name + "-wal").exists()
     options = "mode=ro" if has_log else "mode=ro&immutable=1"
     engine = create_engine(f"sqlite:///file:{quote(str(path))}?{options}&uri=true")
+    with _reading(engine, setting="data_dir", value=str(path.parent)) as view:
+        yield view
+
+
+@contextmanager
+def read_postgresql(url: str) -> Iterator[Reading]:
+    """One snapshot of a PostgreSQL database; raises ConfigError when it cannot be read."""
+    # No end for a transaction that idles: the audit folds between two of its questions.
+    arguments = {"connect_timeout": _CONNECT_TIMEOUT_S, "application_name": "pocketfed audit"}
+    engine = create_engine(url, connect_args=arguments).execution_options(**SNAPSHOT)
+    shown = engine.url.render_as_string(hide_password=True)
+    with _reading(engine, setting="database", value=shown) as view:
+        yield view
+
+
+@contextmanager
+def _reading(engine: Engine, *, setting: str, value: str) -> Iterator[Reading]:
     try:
         with engine.connect() as connection:
             if not is_newest(connection):
                 reason = "its tables are of another version; start this version's server on it once"
-                raise ConfigError("data_dir", str(path.parent), reason)
+                raise ConfigError(setting, value, reason)
             yield Reading(connection)
-    except DatabaseError as error:
-        reason = f"its database cannot be read: {error.orig}"
-        raise ConfigError("data_dir", str(path.parent), reason) from error
+    except SQLAlchemyError as error:
+        cause = getattr(error, "orig", None) or error
+        raise ConfigError(setting, value, f"its database cannot be read: {cause}") from error
     finally:
         engine.dispose()

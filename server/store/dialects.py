@@ -39,7 +39,7 @@ _CONNECT_ARGS = {
     "options": " ".join(f"-c {name}={value}" for name, value in _TIMEOUTS_MS.items()),
 }
 _MIGRATION_LOCK = 0x706F636B
-_SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
 class Dialect(NamedTuple):
@@ -79,7 +79,7 @@ def _postgresql(url: str, *, connections: int) -> Dialect:
         pool_pre_ping=True,
         connect_args=_CONNECT_ARGS,
     )
-    return Dialect(engine, engine, nullcontext, _SNAPSHOT, {}, _take_upgrade_lock)
+    return Dialect(engine, engine, nullcontext, SNAPSHOT, {}, _take_upgrade_lock)
 
 
 def _take_upgrade_lock(connection: Connection) -> None:
