@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..protocol import wire
+from ..protocol.admin import TaskStatus
 from ..protocol.codecs import agreed
 from ..protocol.errors import AssignmentExpired, NotFound, UnsupportedVersion
 from ..protocol.messages import (
@@ -77,7 +78,6 @@ class Admission:
             tasks = tx.tasks_of(population)
             if not tasks:
                 raise NotFound(f"no population {population[:64]!r}; check the app's settings")
-            running = tx.lock_running_tasks(population)
             visit = Visit(
                 device_id=device_id,
                 population=population,
@@ -87,34 +87,48 @@ class Admission:
             )
             require_rate(tx, f"device {device_id}", self.check_ins, now=visit.now)
             tx.note_visit(population=population, device_id=device_id, now=visit.now)
-            return self._receive(tx, running, visit) or self._turn_away(
+            return self._receive(tx, tasks, visit) or self._turn_away(
                 tx, tasks[0], None, RejectionReason.NO_TASK, visit
             )
 
     def _receive(
-        self, tx: Writing, running: list[Task], visit: Visit
+        self, tx: Writing, tasks: list[Task], visit: Visit
     ) -> Assignment | Rejection | None:
         """What the running tasks say; None when there is none with a round."""
-        open_rounds = [
-            (task, round_)
-            for task in running
-            if (round_ := self.coordinator.current_round(tx, task.id, visit.now))
-        ]
-        held = tx.open_assignment(
-            device_id=visit.device_id, population=visit.population, now=visit.now
-        )
-        if held is not None:
-            return self._describe(tx, held, visit.now)
+        under_way = self._under_way(tx, tasks, visit)
+        known = {
+            place.round_id: place
+            for place in tx.places(device_id=visit.device_id, population=visit.population)
+        }
+        for task, round_ in under_way:
+            if _holds(known.get(round_.id), round_, visit.now):
+                return self._describe(tx, known[round_.id], task, round_, visit.now)
         _require_first(tx, visit)
         if self.headroom.is_low:
             return _rejection(RejectionReason.STORAGE_LOW, STORAGE_LOW_RETRY)
         rejections = []
-        for task, round_ in open_rounds:
-            given = self._place(tx, task, round_, visit)
+        for task, round_ in under_way:
+            took_part = round_.id in known
+            given = self._place(tx, task, round_, visit, took_part=took_part)
             if isinstance(given, rounds.Assignment):
-                return self._describe(tx, given, visit.now)
+                return self._describe(tx, given, task, round_, visit.now)
             rejections.append(self._turn_away(tx, task, round_, given, visit))
         return rejections[0] if rejections else None
+
+    def _under_way(self, tx: Writing, tasks: list[Task], visit: Visit) -> list[tuple[Task, Round]]:
+        """The running tasks and their rounds as of now, locked unless none of them can change.
+
+        Most devices come to full rounds: they only look, so that no crowd waits for a lock.
+        """
+        running = [task for task in tasks if task.status is TaskStatus.RUNNING]
+        if not tx.is_alone:
+            seen = _with_rounds(running, lambda task: tx.current_round(task.id))
+            if not any(_may_change(round_, visit.now) for _, round_ in seen):
+                return seen
+            running = tx.lock_running_tasks(visit.population)
+        return _with_rounds(
+            running, lambda task: self.coordinator.current_round(tx, task.id, visit.now)
+        )
 
     def _turn_away(
         self, tx: Writing, task: Task, round_: Round | None, reason: RejectionReason, visit: Visit
@@ -123,14 +137,14 @@ class Admission:
         return _rejection(reason, window)
 
     def _place(
-        self, tx: Writing, task: Task, round_: Round, visit: Visit
+        self, tx: Writing, task: Task, round_: Round, visit: Visit, *, took_part: bool
     ) -> rounds.Assignment | RejectionReason:
         codec = agreed(task.message.settings.codecs, visit.capabilities.codecs)
         if codec is None or not _has_room(visit.capabilities, task):
             return RejectionReason.NOT_CAPABLE
-        if tx.took_part(round_id=round_.id, device_id=visit.device_id):
+        if took_part:
             return RejectionReason.ALREADY_TOOK_PART
-        taken = tx.take_place(round_.id)
+        taken = tx.take_place(round_.id) if _has_places(round_) else None
         if taken is None:
             return RejectionReason.ROUND_FULL
         given = rounds.Assignment(
@@ -147,9 +161,9 @@ class Admission:
         self.coordinator.settle(tx, taken, visit.now)
         return given
 
-    def _describe(self, view: Reading, held: rounds.Assignment, now: float) -> Assignment:
-        round_ = view.round(held.round_id)
-        task = view.task(round_.task_id)
+    def _describe(
+        self, view: Reading, held: rounds.Assignment, task: Task, round_: Round, now: float
+    ) -> Assignment:
         message, settings = task.message, task.message.settings
         base = view.newest_checkpoint(task.id)
         remaining_s = max(0.0, held.ends_at - now)
@@ -182,6 +196,28 @@ def require_version(version: int) -> None:
         )
 
 
+def _with_rounds(
+    tasks: list[Task], round_of: Callable[[Task], Round | None]
+) -> list[tuple[Task, Round]]:
+    return [(task, round_) for task in tasks if (round_ := round_of(task))]
+
+
+def _has_places(round_: Round) -> bool:
+    return round_.is_open and round_.assigned < round_.capacity
+
+
+def _may_change(round_: Round, now: float) -> bool:
+    """Whether a check-in can take a place, or find that time has moved the round on."""
+    return _has_places(round_) or rounds.on_clock(round_, now) != round_
+
+
+def _holds(place: rounds.Assignment | None, round_: Round, now: float) -> bool:
+    """Whether a device may still deliver to an open round."""
+    if place is None or not round_.is_open:
+        return False
+    return place.state in rounds.OPEN_STATES and place.ends_at > now
+
+
 def _require_first(tx: Writing, visit: Visit) -> None:
     """Raises AssignmentExpired for a check-in that was given a place before and comes again."""
     key = visit.key_sha256
@@ -190,9 +226,10 @@ def _require_first(tx: Writing, visit: Visit) -> None:
 
 
 def _has_room(capabilities: Capabilities, task: Task) -> bool:
+    if capabilities.max_bytes is None:
+        return True
     length = wire.encoded_bytes(WeightSpec(task.message.spec))
-    needed = task.model_bytes + task.manifest_bytes + length
-    return capabilities.max_bytes is None or capabilities.max_bytes >= needed
+    return capabilities.max_bytes >= task.model_bytes + task.manifest_bytes + length
 
 
 def _resource(sha256: str, length: int) -> Resource:

@@ -39,13 +39,16 @@ _CONNECT_ARGS = {
     "options": " ".join(f"-c {name}={value}" for name, value in _TIMEOUTS_MS.items()),
 }
 _MIGRATION_LOCK = 0x706F636B
+# Each statement by itself.
+_ALONE: dict[str, object] = {"isolation_level": "AUTOCOMMIT"}
 _SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
 class Dialect(NamedTuple):
     """How an engine connects, and what surrounds its transactions.
 
-    ``writer`` makes the turn of one writer; ``prepare_upgrade`` keeps other processes from
+    ``writer`` makes the turn of one writer; the options that follow are those of a connection for
+    each kind of use; ``prepare_upgrade`` keeps other processes from
     upgrading at the same time, until the transaction ends.
     """
 
@@ -53,6 +56,7 @@ class Dialect(NamedTuple):
     writer: Callable[[], AbstractContextManager[object]]
     reading: dict[str, object]
     writing: dict[str, object]
+    glancing: dict[str, object]
     prepare_upgrade: Callable[[Connection], None]
 
 
@@ -78,7 +82,7 @@ def _postgresql(url: str, *, connections: int) -> Dialect:
         pool_pre_ping=True,
         connect_args=_CONNECT_ARGS,
     )
-    return Dialect(engine, nullcontext, _SNAPSHOT, {}, _take_upgrade_lock)
+    return Dialect(engine, nullcontext, _SNAPSHOT, {}, _ALONE, _take_upgrade_lock)
 
 
 def _take_upgrade_lock(connection: Connection) -> None:
@@ -97,6 +101,7 @@ def _sqlite(url: str, *, connections: int) -> Dialect:
         lambda: turn,
         {"pocketfed_writes": False},
         {"pocketfed_writes": True},
+        _ALONE,
         lambda connection: None,
     )
 
@@ -110,5 +115,7 @@ def _prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    is_write = connection.get_execution_options()["pocketfed_writes"]
+    is_write = connection.get_execution_options().get("pocketfed_writes")
+    if is_write is None:  # a glance
+        return
     connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")

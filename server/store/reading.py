@@ -8,6 +8,7 @@ from .checkpoints import CheckpointQuestions
 from .deposits import DepositQuestions
 from .devices import DeviceQuestions
 from .evidence import EvidenceQuestions
+from .held import HeldQuestions
 from .rounds import RoundQuestions
 from .tallies import TallyQuestions
 from .tasks import TaskQuestions
@@ -24,6 +25,7 @@ class Reading(
     CheckpointQuestions,
     RoundQuestions,
     AssignmentQuestions,
+    HeldQuestions,
     UpdateQuestions,
     TallyQuestions,
     EvidenceQuestions,

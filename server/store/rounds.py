@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, insert, not_, select, update
 
 from ...protocol.admin import RoundPhase
 from .. import rounds as machine
 from ..rounds import Round
 from ..tables import rounds
-from .connected import Connected, Historian
+from .connected import Connected, Historian, is_one_of
 
 _ROUND = select(rounds).where(rounds.c.id == bindparam("round_id"))
 _UNDER_WAY = (
-    select(rounds).where(rounds.c.phase.not_in(sorted(machine.FINAL_PHASES))).order_by(rounds.c.id)
+    select(rounds)
+    .where(not_(is_one_of(rounds.c.phase, machine.FINAL_PHASES)))
+    .order_by(rounds.c.id)
 )
 _CURRENT_ROUND = _UNDER_WAY.where(rounds.c.task_id == bindparam("task_id"))
 _LAST_COMMITTED = (
@@ -24,8 +27,8 @@ _LAST_COMMITTED = (
     .order_by(rounds.c.id.desc())
     .limit(5)
 )
-_OPEN_ROUND = (rounds.c.id == bindparam("of_round")) & rounds.c.phase.in_(
-    sorted(machine.OPEN_PHASES)
+_OPEN_ROUND = (rounds.c.id == bindparam("of_round")) & is_one_of(
+    rounds.c.phase, machine.OPEN_PHASES
 )
 _TAKE_PLACE = (
     update(rounds)
@@ -111,4 +114,8 @@ class RoundChanges(RoundQuestions, Historian):
 
 
 def round_of_row(row: Row[Any]) -> Round:
-    return Round(**{**row._mapping, "phase": RoundPhase(row.phase)})
+    return round_of(row._asdict())
+
+
+def round_of(values: Mapping[str, Any]) -> Round:
+    return Round(**{**values, "phase": RoundPhase(values["phase"])})
