@@ -101,7 +101,7 @@ def _sqlite(url: str, *, connections: int) -> Dialect:
         lambda: turn,
         {"pocketfed_writes": False},
         {"pocketfed_writes": True},
-        _ALONE,
+        {"pocketfed_writes": None},
         lambda connection: None,
     )
 
@@ -115,7 +115,6 @@ def _prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    is_write = connection.get_execution_options().get("pocketfed_writes")
-    if is_write is None:  # a glance
-        return
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
+    is_write = connection.get_execution_options()["pocketfed_writes"]
+    if is_write is not None:  # a glance begins nothing
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")

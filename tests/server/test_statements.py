@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 from pocketfed.protocol import wire
+from pocketfed.server.store import Store, file_url
 from sqlalchemy import Engine, event
 
 
@@ -67,3 +68,12 @@ def test_an_upload_takes_eight_statements(server) -> None:
     with statements() as seen:
         assert server.put_update(phone, body, **fields).status_code == 201
     assert len(seen) == 8, seen
+
+
+def test_a_glance_leaves_its_connection_without_transactions_of_the_drivers_own(tmp_path) -> None:
+    store = Store.open(file_url(tmp_path / "glance.sqlite3"), connections=1)
+    with store.glance() as view:
+        assert view.device("nobody") is None
+    with store.read() as view:
+        assert view._connection.connection.dbapi_connection.isolation_level is None
+    store.close()
