@@ -75,5 +75,7 @@ def test_a_glance_leaves_its_connection_without_transactions_of_the_drivers_own(
     with store.glance() as view:
         assert view.device("nobody") is None
     with store.read() as view:
-        assert view._connection.connection.dbapi_connection.isolation_level is None
+        driver = view._connection.connection.driver_connection
+        assert driver is not None
+        assert driver.isolation_level is None
     store.close()
