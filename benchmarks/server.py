@@ -1,28 +1,28 @@
 """What one server carries on this machine, the load generator included.
 
-Uploads are durable (written, flushed to the disk, named, and in the database) before they are
-answered, and each has another body. The floor is what the same bytes cost without HTTP and without
-a database: SHA-256, a file, fsync, a name; one thread, in this process, before the server is asked.
+Both profiles are measured: embedded (waitress, SQLite) and, where there is a PostgreSQL, scaled
+(gunicorn, a coordinator). Uploads are durable (written, flushed to the disk, named, and in the
+database) before they are answered, and each has another body. The floor is what the same bytes cost
+without HTTP and without a database: SHA-256, a file, fsync, a name; one thread, in this process,
+before the server is asked. CPU is what the server's processes took, PostgreSQL's included: unlike a
+rate it hardly depends on what else the machine does.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import TypeVar
 
 from absl import app, flags
-from load import PAPER_CNN, Bodies, Line, Load, timed
+from load import PAPER_CNN, Bodies, Line, Load, Upload, timed
 from pocketfed.protocol.messages import Assignment, Device
 from pocketfed.protocol.weights import WeightSpec
+from profiles import Running, embedded, scaled
 from results import Result, show
 
 QUICK = flags.DEFINE_bool("quick", False, "fewer requests: ends within a minute")
@@ -33,77 +33,98 @@ SPEC = WeightSpec.of(PAPER_CNN)
 CONNECTIONS = 8
 STALLED = 256
 
+_T = TypeVar("_T")
+
 
 def main(_: list[str]) -> None:
     bodies = Bodies(SPEC)
     with tempfile.TemporaryDirectory() as folder:
         results = [floor(bodies, Path(folder), 20 if QUICK.value else 100)]
-        with embedded(Path(folder) / "data") as (load, process_id):
-            results += measure("embedded", load, bodies, floor_per_s=results[0].value)
+        floor_per_s = results[0].value
+        with embedded(Path(folder) / "embedded") as server:
+            results += measure(server, bodies, floor_per_s=floor_per_s)
             if SOAK.value and not QUICK.value:
-                results += soak(load, bodies, process_id)
+                results += soak(server, bodies)
+        with scaled(Path(folder) / "scaled") as cluster:
+            if cluster is not None:
+                results += measure(cluster, bodies, floor_per_s=floor_per_s)
     show(results, JSON.value)
 
 
-def measure(profile: str, load: Load, bodies: Bodies, *, floor_per_s: float) -> list[Result]:
-    """Check-ins, uploads, and check-ins while many uploads stand still."""
-    uploads, check_ins = (100, 500) if QUICK.value else (400, 3000)
-    load.create_task(profile, SPEC, goal=check_ins + STALLED + uploads, rounds=None)
+def measure(server: Running, bodies: Bodies, *, floor_per_s: float) -> list[Result]:
+    """Each step of a device, and check-ins while many uploads stand still."""
+    uploads, check_ins = (60, 320) if QUICK.value else (400, 3000)
+    load, name = server.load, server.name
+    load.create_task(name, SPEC, goal=check_ins + STALLED + uploads, rounds=None)
+    load.create_task(f"{name}-full", SPEC, goal=1, rounds=None)
     devices = load.enrol(check_ins + STALLED, threads=CONNECTIONS)
+    load.spread(lambda line, one: place(load, line, one, f"{name}-full"), devices[:1], threads=1)
     places: list[tuple[Device, Assignment]] = []
+    announced: list[Upload] = []
 
     def check_in(line: Line, device: Device) -> None:
-        place = load.check_in(line, device, profile)
-        if place is None:
-            raise RuntimeError("a device was turned away")
-        places.append((device, place))
+        places.append((device, place(load, line, device, name)))
 
-    check_in_s = timed(lambda: load.spread(check_in, devices[:check_ins], threads=CONNECTIONS))
-    announced = load.spread(
-        lambda line, pair: load.announce(line, *pair, bodies),
-        places[: uploads + STALLED],
-        threads=CONNECTIONS,
-    )
-    upload_s = timed(
-        lambda: load.spread(
-            lambda line, upload: load.upload(line, upload, bodies),
-            announced[:uploads],
-            threads=CONNECTIONS,
-        )
-    )
+    def reject(line: Line, device: Device) -> None:
+        if load.check_in(line, device, f"{name}-full") is not None:
+            raise RuntimeError("a full round gave a place")
+
+    def report(line: Line, held: tuple[Device, Assignment]) -> None:
+        announced.append(load.announce(line, *held, bodies))
+
+    def upload(line: Line, one: Upload) -> None:
+        load.upload(line, one, bodies)
+
+    results = rate(server, "check-ins", check_in, devices[:check_ins])
+    results += rate(server, "check-ins to a full round", reject, devices[1:check_ins])
+    results += rate(server, "reports", report, places[: uploads + STALLED])
+    sent = rate(server, "durable uploads of 6.65 MB", upload, announced[:uploads])
+    ratio = Result(f"{name}: uploads / floor", sent[0].value / floor_per_s, "x", uploads)
     slow = announced[uploads:]
     with load.stalled(slow, bodies):
+        server.rest()
         waits = load.spread(
             lambda line, device: timed(lambda: check_in(line, device)),
             devices[check_ins:],
             threads=1,
         )
-    rate = uploads / upload_s
+    title = f"{name}: slowest check-in, {len(slow)} stalled uploads"
+    return [*results, *sent, ratio, Result(title, max(waits), "s", len(waits))]
+
+
+def rate(
+    server: Running, kind: str, act: Callable[[Line, _T], None], over: Sequence[_T]
+) -> list[Result]:
+    """Requests of one kind per second, and what each costs the server."""
+    before_s = server.cpu_s()
+    seconds = timed(lambda: server.load.spread(act, over, threads=CONNECTIONS))
+    cpu_ms = (server.cpu_s() - before_s) * 1e3 / len(over)
+    title = f"{server.name}: {kind}"
     return [
-        Result(f"{profile}: check-ins", check_ins / check_in_s, "1/s", check_ins),
-        Result(f"{profile}: durable uploads of 6.65 MB", rate, "1/s", uploads),
-        Result(f"{profile}: uploads / floor", rate / floor_per_s, "x", uploads),
-        Result(
-            f"{profile}: slowest check-in, {len(slow)} stalled uploads",
-            max(waits),
-            "s",
-            len(waits),
-        ),
+        Result(title, len(over) / seconds, "1/s", len(over)),
+        Result(f"{title}, CPU each", cpu_ms, "ms", len(over)),
     ]
 
 
-def soak(load: Load, bodies: Bodies, process_id: int) -> list[Result]:
+def place(load: Load, line: Line, device: Device, population: str) -> Assignment:
+    given = load.check_in(line, device, population)
+    if given is None:
+        raise RuntimeError("a device was turned away")
+    return given
+
+
+def soak(server: Running, bodies: Bodies) -> list[Result]:
     """The server's memory while rounds of a hundred updates come and go."""
-    rounds, goal = 100, 100
+    rounds, goal, load = 100, 100, server.load
     load.create_task("soak", SPEC, goal=goal, rounds=rounds)
     devices = load.enrol(goal, threads=CONNECTIONS)
     peaks_mib = []
 
     def serve(line: Line, device: Device) -> None:
-        while (place := load.check_in(line, device, "soak")) is None:
+        while (given := load.check_in(line, device, "soak")) is None:
             time.sleep(0.2)  # the last round is being folded
-        load.upload(line, load.announce(line, device, place, bodies), bodies)
-        peaks_mib.append(resident_mib(process_id))
+        load.upload(line, load.announce(line, device, given, bodies), bodies)
+        peaks_mib.append(server.resident_mib())
 
     for _ in range(rounds):
         load.spread(serve, devices, threads=CONNECTIONS)
@@ -127,35 +148,6 @@ def floor(bodies: Bodies, folder: Path, count: int) -> Result:
     for path in folder.iterdir():
         path.unlink()
     return Result("floor: SHA-256, write, fsync, rename", count / seconds, "1/s", count)
-
-
-@contextmanager
-def embedded(data: Path) -> Iterator[tuple[Load, int]]:
-    """The server as an operator starts it."""
-    command = [sys.executable, "-m", "pocketfed.cli", "serve", "--port=0", f"--data_dir={data}"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        try:
-            yield listening(data, process), process.pid
-        finally:
-            process.terminate()
-
-
-def listening(data: Path, process: subprocess.Popen[bytes]) -> Load:
-    address = data / "server.json"
-    give_up_at = time.monotonic() + 30.0
-    while not address.exists():
-        if process.poll() is not None or time.monotonic() > give_up_at:
-            raise RuntimeError("the server did not start")
-        time.sleep(0.05)
-    url = urlsplit(json.loads(address.read_text())["url"])
-    token = (data / "admin.token").read_text().strip()
-    return Load(url.hostname or "", url.port or 0, token)
-
-
-def resident_mib(process_id: int) -> float:
-    """The memory of a process now, in MiB (Linux)."""
-    pages = int(Path(f"/proc/{process_id}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import lru_cache
 
 import numpy as np
 
@@ -29,6 +30,7 @@ def header(spec: WeightSpec) -> bytes:
     return container.header(fields(spec))
 
 
+@lru_cache
 def encoded_bytes(spec: WeightSpec) -> int:
     """The exact length of every checkpoint of this spec."""
     return container.length(fields(spec))

@@ -23,7 +23,7 @@ class Access:
 
     def device_id(self, token: str) -> str:
         """The device this token belongs to; raises Unauthenticated, TokenExpired, DeviceRevoked."""
-        with self.store.read() as view:
+        with self.store.glance() as view:
             known = view.device_with_token(token_digest(token))
         if known is None:
             raise Unauthenticated("the token belongs to no device; enrol first")
@@ -37,7 +37,7 @@ class Access:
         """The device on whose behalf an update comes: by its token, or by the upload's own."""
         if not self.seals.may_upload(token, assignment_id):
             return self.device_id(token)
-        with self.store.read() as view:
+        with self.store.glance() as view:
             held = view.assignment(assignment_id)
         if held is None:
             raise NotFound(f"no assignment {assignment_id[:64]!r}; check in again")
@@ -52,7 +52,7 @@ class Access:
         """Raises NotFound unless a task offers these bytes; a device's update is never offered."""
         if not self._is_operator(token):
             self.device_id(token)
-        with self.store.read() as view:
+        with self.store.glance() as view:
             if not view.is_downloadable(sha256):
                 raise NotFound("no task offers these bytes; check in again")
 

@@ -85,7 +85,6 @@ class Admission:
             tasks = tx.tasks_of(population)
             if not tasks:
                 raise NotFound(f"no population {population[:64]!r}; check the app's settings")
-            serving = tx.lock_serving_tasks(population)
             visit = Visit(
                 device_id=device_id,
                 population=population,
@@ -95,7 +94,7 @@ class Admission:
             )
             require_rate(tx, f"device {device_id}", self.check_ins, now=visit.now)
             tx.note_visit(population=population, device_id=device_id, now=visit.now)
-            answer = self._receive(tx, serving, visit)
+            answer = self._receive(tx, tasks, visit)
             if answer is None:
                 answer = self._turn_away(tx, tasks[0], None, RejectionReason.NO_TASK, visit)
             if isinstance(answer, Rejection):
@@ -104,34 +103,55 @@ class Admission:
             return answer
 
     def _receive(
-        self, tx: Writing, serving: list[Task], visit: Visit
+        self, tx: Writing, tasks: list[Task], visit: Visit
     ) -> Assignment | Rejection | None:
         """What the tasks say that serve; None when none of them has a round for this device."""
-        offers = self._offers(tx, serving, visit)
-        held = tx.open_assignment(
-            device_id=visit.device_id, population=visit.population, now=visit.now
-        )
+        offers = self._offers(tx, tasks, visit)
+        places = tx.places(device_id=visit.device_id, population=visit.population)
+        held = self._held(tx, places, visit)
         if held is not None:
-            return self._describe(tx, held, visit.now)
+            return held
+        served = {place.round_id for place in places}
         _require_first(tx, visit)
         if self.headroom.is_low:
             return _rejection(RejectionReason.STORAGE_LOW, STORAGE_LOW_RETRY)
         rejections = []
         for task, round_ in offers:
-            given = self._place(tx, task, round_, visit)
+            given = self._place(tx, task, round_, visit, took_part=round_.id in served)
             if isinstance(given, rounds.Assignment):
-                return self._describe(tx, given, visit.now)
+                return self._describe(tx, given, task, round_, visit.now)
             rejections.append(self._turn_away(tx, task, round_, given, visit))
         return rejections[0] if rejections else None
 
-    def _offers(self, tx: Writing, serving: list[Task], visit: Visit) -> list[Offer]:
-        """The rounds a device could serve, the one that wants it most first."""
+    def _held(
+        self, tx: Writing, places: list[rounds.Assignment], visit: Visit
+    ) -> Assignment | None:
+        """The place a device may still deliver to; that of a paused task is one too."""
+        for place in places:
+            if place.state in rounds.OPEN_STATES and place.ends_at > visit.now:
+                round_ = tx.round(place.round_id)
+                if round_.is_open:
+                    task = tx.task(round_.task_id)
+                    return self._describe(tx, place, task, round_, visit.now)
+        return None
+
+    def _offers(self, tx: Writing, tasks: list[Task], visit: Visit) -> list[Offer]:
+        """The rounds a device could serve, the one that wants it most first.
+
+        They are as of now, and locked unless none of them can change. Most devices come to full
+        rounds: they only look, so that no crowd waits for a lock.
+        """
+        if not tx.is_alone:
+            seen = _served(tasks, visit, lambda task, kind: tx.current_round(task.id, kind))
+            if not any(_may_change(round_, visit.now) for _, round_ in seen):
+                return in_fair_order(seen)
+            tasks = tx.lock_serving_tasks(visit.population)
         return in_fair_order(
-            (task, round_)
-            for task in serving
-            for kind in _KINDS_SERVED.get(task.status, ())
-            if kind in visit.capabilities.kinds
-            and (round_ := self.coordinator.current_round(tx, task.id, kind, visit.now))
+            _served(
+                tasks,
+                visit,
+                lambda task, kind: self.coordinator.current_round(tx, task.id, kind, visit.now),
+            )
         )
 
     def _turn_away(
@@ -141,14 +161,14 @@ class Admission:
         return _rejection(reason, window)
 
     def _place(
-        self, tx: Writing, task: Task, round_: Round, visit: Visit
+        self, tx: Writing, task: Task, round_: Round, visit: Visit, *, took_part: bool
     ) -> rounds.Assignment | RejectionReason:
         codec = agreed(task.message.settings.codecs, visit.capabilities.codecs)
         if codec is None or not _has_room(visit.capabilities, task):
             return RejectionReason.NOT_CAPABLE
-        if tx.took_part(round_id=round_.id, device_id=visit.device_id):
+        if took_part:
             return RejectionReason.ALREADY_TOOK_PART
-        taken = tx.take_place(round_.id)
+        taken = tx.take_place(round_.id) if _has_places(round_) else None
         if taken is None:
             return RejectionReason.ROUND_FULL
         given = rounds.Assignment(
@@ -166,9 +186,9 @@ class Admission:
         self.coordinator.settle(tx, taken, visit.now)
         return given
 
-    def _describe(self, view: Reading, held: rounds.Assignment, now: float) -> Assignment:
-        round_ = view.round(held.round_id)
-        task = view.task(round_.task_id)
+    def _describe(
+        self, view: Reading, held: rounds.Assignment, task: Task, round_: Round, now: float
+    ) -> Assignment:
         message, settings = task.message, task.message.settings
         base = view.the_checkpoint(task.id, round_.base_version)
         bind(task=message.name, kind=round_.kind.value, round=round_.number, attempt=round_.attempt)
@@ -204,6 +224,27 @@ def require_version(version: int) -> None:
         )
 
 
+def _served(
+    tasks: list[Task], visit: Visit, round_of: Callable[[Task, RoundKind], Round | None]
+) -> list[Offer]:
+    """The rounds under way of the kinds that the tasks serve and the device knows."""
+    return [
+        (task, round_)
+        for task in tasks
+        for kind in _KINDS_SERVED.get(task.status, ())
+        if kind in visit.capabilities.kinds and (round_ := round_of(task, kind))
+    ]
+
+
+def _has_places(round_: Round) -> bool:
+    return round_.is_open and round_.assigned < round_.capacity
+
+
+def _may_change(round_: Round, now: float) -> bool:
+    """Whether a check-in can take a place, or find that time has moved the round on."""
+    return _has_places(round_) or rounds.on_clock(round_, now) != round_
+
+
 def _require_first(tx: Writing, visit: Visit) -> None:
     """Raises AssignmentExpired for a check-in that was given a place before and comes again."""
     key = visit.key_sha256
@@ -212,9 +253,10 @@ def _require_first(tx: Writing, visit: Visit) -> None:
 
 
 def _has_room(capabilities: Capabilities, task: Task) -> bool:
+    if capabilities.max_bytes is None:
+        return True
     length = wire.encoded_bytes(WeightSpec(task.message.spec))
-    needed = task.model_bytes + task.manifest_bytes + length
-    return capabilities.max_bytes is None or capabilities.max_bytes >= needed
+    return capabilities.max_bytes >= task.model_bytes + task.manifest_bytes + length
 
 
 def _resource(sha256: str, length: int) -> Resource:

@@ -84,7 +84,7 @@ class Delivery:
             with self.blobs.stage(read, length=length) as staged:
                 staged.require(sha256)
                 require_usable(staged, held)
-                return self._accept(device_id, assignment_id, staged)
+                return self._accept(held, staged)
 
     def abort(self, device_id: str, assignment_id: str) -> None:
         """Gives the place back, if this device holds it."""
@@ -142,24 +142,30 @@ class Delivery:
 
     def _await(self, device_id: str, assignment_id: str, head: UploadHead) -> tuple[Held, str, int]:
         """The place, digest and length of the body that may follow; a late device is noted."""
+        with self.store.glance() as view:
+            held = held_by(view, device_id, assignment_id)
+        length = require_head(head, held)
+        sha256 = wire.parse_content_digest(head.content_digest)
+        place, now = held.assignment, self.clock()
+        if not rounds.is_awaited(place, sha256=sha256, round_=held.round, now=now):
+            self._note_late(device_id, assignment_id, sha256)
+        return held, sha256, length
+
+    def _note_late(self, device_id: str, assignment_id: str, sha256: str) -> None:
+        """Looks again while nobody else can move the round; raises RoundClosed if it is over."""
         with self.store.write() as tx:
             tx.lock_task_of(assignment_id)
             now = self.clock()
             held = held_by(tx, device_id, assignment_id)
-            length = require_head(head, held)
-            sha256 = wire.parse_content_digest(head.content_digest)
             after = self._on_upload(tx, held, sha256, now)
             if after.state is AssignmentState.LATE:
                 self.coordinator.move(tx, held.assignment, after, now=now)
         require_in_time(after)
-        return held, sha256, length
 
-    def _accept(self, device_id: str, assignment_id: str, staged: Staged) -> tuple[Receipt, bool]:
-        with self.store.read() as view:
-            is_awaited = (
-                held_by(view, device_id, assignment_id).assignment.state in rounds.OPEN_STATES
-            )
-        if is_awaited:
+    def _accept(self, held: Held, staged: Staged) -> tuple[Receipt, bool]:
+        """Counts a body that was asked for when it began to come, if it still is."""
+        device_id, assignment_id = held.assignment.device_id, held.assignment.id
+        if held.assignment.state in rounds.OPEN_STATES:
             self.blobs.prepare(staged)
         with self.store.write() as tx:
             tx.lock_blob(staged.sha256)

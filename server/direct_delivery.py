@@ -44,7 +44,7 @@ class DirectDelivery(Delivery):
         with direct.fetch(place.id, sha256=sha256, length=report.bytes) as staged:
             staged.require(sha256)
             require_usable(staged, held)
-            return self._accept(place.device_id, place.id, staged)[1]
+            return self._accept(held, staged)[1]
 
     def _await_commit(self, device_id: str, assignment_id: str) -> Held:
         """The assignment whose body should lie in the store; a late device is noted as late."""

@@ -67,13 +67,12 @@ class Held:
 
 def held_by(view: Reading, device_id: str, assignment_id: str) -> Held:
     """Raises NotFound for an unknown assignment, NotAssigned for another device's."""
-    assignment = view.assignment(assignment_id)
-    if assignment is None:
+    found = view.held_place(assignment_id)
+    if found is None:
         raise NotFound(f"no assignment {assignment_id[:64]!r}; check in again")
+    assignment, round_, task = found
     if assignment.device_id != device_id:
         raise NotAssigned("this assignment is another device's; check in again")
-    round_ = view.round(assignment.round_id)
-    task = view.task(round_.task_id)
     bind(
         task=task.message.name, kind=round_.kind.value, round=round_.number, attempt=round_.attempt
     )

@@ -231,6 +231,16 @@ def on_upload(held: Assignment, *, sha256: str, round_: Round, now: float) -> As
     return replace(held, state=AssignmentState.UPLOADED)
 
 
+def is_awaited(held: Assignment, *, sha256: str, round_: Round, now: float) -> bool:
+    """Whether a round waits for these bytes and no step of its clock is due.
+
+    Raises as ``on_upload``.
+    """
+    if on_clock(round_, now) != round_:
+        return False
+    return on_upload(held, sha256=sha256, round_=round_, now=now).state is not AssignmentState.LATE
+
+
 def announced(held: Assignment) -> Report:
     """The report that announced an update; raises ReportConflict when there is none."""
     if held.report is None or held.report.outcome is not Outcome.COMPLETED:

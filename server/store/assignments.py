@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, insert, select, update
+from sqlalchemy import Row, bindparam, func, insert, not_, select, update
 
 from ...protocol.messages import AssignmentState, Report
 from .. import rounds as machine
 from ..rounds import Assignment
 from ..tables import assignments, rounds, tasks
-from .connected import Connected, Historian
+from .connected import Connected, Historian, is_one_of
 
 _ASSIGNMENT = select(assignments).where(assignments.c.id == bindparam("assignment_id"))
 _ASSIGNMENT_FOR = select(assignments).where(
@@ -23,22 +24,19 @@ _HELD_PLACES = (
     select(assignments)
     .join(rounds, assignments.c.round_id == rounds.c.id)
     .where(
-        assignments.c.state.in_(sorted(machine.OPEN_STATES)),
-        rounds.c.phase.in_(sorted(machine.OPEN_PHASES)),
+        is_one_of(assignments.c.state, machine.OPEN_STATES),
+        is_one_of(rounds.c.phase, machine.OPEN_PHASES),
     )
 )
-_OPEN_ASSIGNMENT = (
-    _HELD_PLACES.join(tasks, rounds.c.task_id == tasks.c.id)
+_PLACES = (
+    select(assignments)
+    .join(rounds, assignments.c.round_id == rounds.c.id)
+    .join(tasks, rounds.c.task_id == tasks.c.id)
     .where(
         assignments.c.device_id == bindparam("device_id"),
-        assignments.c.ends_at > bindparam("now"),
         tasks.c.population == bindparam("population"),
+        not_(is_one_of(rounds.c.phase, machine.FINAL_PHASES)),
     )
-    .limit(1)
-)
-_TOOK_PART = select(assignments.c.id).where(
-    assignments.c.round_id == bindparam("round_id"),
-    assignments.c.device_id == bindparam("device_id"),
 )
 _MOVE_ASSIGNMENT = update(assignments).where(
     assignments.c.id == bindparam("of_assignment"), assignments.c.state == bindparam("from_state")
@@ -67,18 +65,15 @@ class AssignmentQuestions(Connected):
         )
         return [_assignment(row) for row in self._all(query)]
 
-    def open_assignment(self, *, device_id: str, population: str, now: float) -> Assignment | None:
-        """The place a device holds in a round that still takes its update."""
-        row = self._one(_OPEN_ASSIGNMENT, device_id=device_id, population=population, now=now)
-        return _assignment(row) if row else None
+    def places(self, *, device_id: str, population: str) -> list[Assignment]:
+        """The places a device has or had in the rounds of a population that are under way."""
+        rows = self._all(_PLACES, device_id=device_id, population=population)
+        return [_assignment(row) for row in rows]
 
     def assignment_for(self, *, device_id: str, check_in_key: str) -> Assignment | None:
         """What a device was given for the check-in with this key."""
         row = self._one(_ASSIGNMENT_FOR, device_id=device_id, check_in_key=check_in_key)
         return _assignment(row) if row else None
-
-    def took_part(self, *, round_id: int, device_id: str) -> bool:
-        return self._one(_TOOK_PART, round_id=round_id, device_id=device_id) is not None
 
     def overdue(self, now: float) -> list[Assignment]:
         """Places in open rounds whose present step should be done by now."""
@@ -113,6 +108,10 @@ class AssignmentChanges(AssignmentQuestions, Historian):
 
 
 def _assignment(row: Row[Any]) -> Assignment:
-    report = Report.from_json(row.report.encode()) if row.report else None
-    state = AssignmentState(row.state)
-    return Assignment(**{**row._mapping, "state": state, "report": report})
+    return assignment_of(row._asdict())
+
+
+def assignment_of(values: Mapping[str, Any]) -> Assignment:
+    report = values["report"]
+    known = Report.from_json(report.encode()) if report else None
+    return Assignment(**{**values, "state": AssignmentState(values["state"]), "report": known})

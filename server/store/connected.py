@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Row, Table, bindparam, func, insert, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Executable,
+    Row,
+    Table,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ...protocol.errors import Unavailable
 from ..tables import history
+from .dialects import POSTGRESQL
 
 # The two dialects spell an insert that may meet its own row alike, each for itself.
 _INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
@@ -24,6 +36,11 @@ _NOTE = insert(history).values(
     entity_id=bindparam("of_id"),
     seq=select(func.coalesce(func.max(history.c.seq), 0) + 1).where(_OF_ENTITY).scalar_subquery(),
 )
+
+
+def is_one_of(column: ColumnElement[str], words: Iterable[str]) -> ColumnElement[bool]:
+    """What ``column.in_`` says; a list is written out anew each time a statement runs."""
+    return or_(*(column == word for word in sorted(words)))
 
 
 @lru_cache
@@ -73,6 +90,11 @@ class Historian(Connected):
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
         self.transitions: list[Transition] = []
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether nobody else can write before this transaction ends: on SQLite."""
+        return self._connection.dialect.name != POSTGRESQL
 
     def _run(self, statement: Executable, **values: object) -> None:
         self._connection.execute(statement, values)

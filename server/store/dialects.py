@@ -39,14 +39,17 @@ _CONNECT_ARGS = {
     "options": " ".join(f"-c {name}={value}" for name, value in _TIMEOUTS_MS.items()),
 }
 _MIGRATION_LOCK = 0x706F636B
+# Each statement by itself.
+_ALONE: dict[str, object] = {"isolation_level": "AUTOCOMMIT"}
 SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
 class Dialect(NamedTuple):
     """How an engine connects, and what surrounds its transactions.
 
-    ``writer`` makes the turn of one writer. Upgrades run over ``upgrading``; ``prepare_upgrade``
-    keeps other processes from upgrading at the same time, until the transaction ends.
+    ``writer`` makes the turn of one writer; the options that follow are those of a connection for
+    each kind of use. Upgrades run over ``upgrading``; ``prepare_upgrade`` keeps other processes
+    from upgrading at the same time, until the transaction ends.
     """
 
     engine: Engine
@@ -54,6 +57,7 @@ class Dialect(NamedTuple):
     writer: Callable[[], AbstractContextManager[object]]
     reading: dict[str, object]
     writing: dict[str, object]
+    glancing: dict[str, object]
     prepare_upgrade: Callable[[Connection], None]
 
 
@@ -79,7 +83,7 @@ def _postgresql(url: str, *, connections: int) -> Dialect:
         pool_pre_ping=True,
         connect_args=_CONNECT_ARGS,
     )
-    return Dialect(engine, engine, nullcontext, SNAPSHOT, {}, _take_upgrade_lock)
+    return Dialect(engine, engine, nullcontext, SNAPSHOT, {}, _ALONE, _take_upgrade_lock)
 
 
 def _take_upgrade_lock(connection: Connection) -> None:
@@ -99,6 +103,7 @@ def _sqlite(url: str, *, connections: int) -> Dialect:
         lambda: turn,
         {"pocketfed_writes": False},
         {"pocketfed_writes": True},
+        {"pocketfed_writes": None},
         lambda connection: None,
     )
 
@@ -128,4 +133,5 @@ def _prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
 
 def _begin(connection: Connection) -> None:
     is_write = connection.get_execution_options()["pocketfed_writes"]
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
+    if is_write is not None:  # a glance begins nothing
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")

@@ -28,7 +28,7 @@ _FAILURES = (OperationalError, InterfaceError, InternalError, PoolTimeout)
 class Store:
     """A database; ``read`` and ``write`` are its transactions.
 
-    Both raise Unavailable when the database fails, MalformedPayload for text it cannot hold.
+    They raise Unavailable when the database fails, MalformedPayload for text it cannot hold.
     ``notice`` is told the transitions of each transaction once they are durable.
     """
 
@@ -58,6 +58,12 @@ class Store:
             yield Reading(connection)
 
     @contextmanager
+    def glance(self) -> Iterator[Reading]:
+        """As ``read``, for one question alone: it needs no transaction around it."""
+        with self._connection(self._dialect.glancing) as connection:
+            yield Reading(connection)
+
+    @contextmanager
     def write(self) -> Iterator[Writing]:
         """All or nothing; durable when the block has ended."""
         with self._dialect.writer(), self._transaction(is_write=True) as connection:
@@ -78,11 +84,15 @@ class Store:
     @contextmanager
     def _transaction(self, *, is_write: bool) -> Iterator[Connection]:
         options = self._dialect.writing if is_write else self._dialect.reading
+        with self._connection(options) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def _connection(self, options: dict[str, object]) -> Iterator[Connection]:
+        """A connection, and the failures of the database as errors of ours."""
         try:
             with self._engine.connect() as connection:
-                connection = connection.execution_options(**options)
-                with connection.begin():
-                    yield connection
+                yield connection.execution_options(**options)
         except _FAILURES as error:
             raise Unavailable("the server's database failed; try again later") from error
         except DataError as error:

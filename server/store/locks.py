@@ -2,9 +2,10 @@
 
 1. ``operate``: operators, one at a time;
 2. ``lock_blob``: names of bytes, several in their order; a name is given, or removed, by one;
-3. ``lock_task``, ``lock_task_of``, ``lock_running_tasks``: a task's row is the lock of its rounds,
+3. ``lock_task``, ``lock_task_of``, ``lock_serving_tasks``: a task's row is the lock of its rounds,
    assignments, updates and checkpoints. Whoever reads one of these in order to change it has it
    locked. Several are locked in the order of their ids, by one statement.
+   Whoever only looks, as a device does that comes to a full round, needs no lock.
 
 A writer takes at most one step of each number, in this order, so no two can wait for each other;
 all end with the transaction. SQLite has one writer at a time and needs none of them.
@@ -17,7 +18,6 @@ from typing import Any
 from sqlalchemy import ColumnElement, func, select
 
 from .connected import Historian
-from .dialects import POSTGRESQL
 
 _OPERATE = 0x706F6301
 
@@ -38,5 +38,5 @@ class Locking(Historian):
         )
 
     def _hold(self, lock: ColumnElement[Any]) -> None:
-        if self._connection.dialect.name == POSTGRESQL:
+        if not self.is_alone:
             self._connection.execute(select(lock))

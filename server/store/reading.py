@@ -10,6 +10,7 @@ from .deposits import DepositQuestions
 from .devices import DeviceQuestions
 from .evaluations import EvaluationQuestions
 from .evidence import EvidenceQuestions
+from .held import HeldQuestions
 from .rounds import RoundQuestions
 from .sightings import SightingQuestions
 from .tallies import TallyQuestions
@@ -27,6 +28,7 @@ class Reading(
     CheckpointQuestions,
     RoundQuestions,
     AssignmentQuestions,
+    HeldQuestions,
     UpdateQuestions,
     EvaluationQuestions,
     TallyQuestions,

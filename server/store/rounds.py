@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, insert, select, update
+from sqlalchemy import Row, bindparam, func, insert, not_, select, update
 
 from ...protocol.admin import RoundPhase
 from ...protocol.plan import RoundKind
 from .. import rounds as machine
 from ..rounds import Round
 from ..tables import rounds, tasks
-from .connected import Connected, Historian
+from .connected import Connected, Historian, is_one_of
 
 _ROUND = select(rounds).where(rounds.c.id == bindparam("round_id"))
 _UNDER_WAY = (
-    select(rounds).where(rounds.c.phase.not_in(sorted(machine.FINAL_PHASES))).order_by(rounds.c.id)
+    select(rounds)
+    .where(not_(is_one_of(rounds.c.phase, machine.FINAL_PHASES)))
+    .order_by(rounds.c.id)
 )
 _CURRENT_ROUND = _UNDER_WAY.where(
     rounds.c.task_id == bindparam("task_id"), rounds.c.kind == bindparam("of_kind")
@@ -33,8 +36,8 @@ _LAST_COMMITTED = (
     .order_by(rounds.c.id.desc())
     .limit(5)
 )
-_OPEN_ROUND = (rounds.c.id == bindparam("of_round")) & rounds.c.phase.in_(
-    sorted(machine.OPEN_PHASES)
+_OPEN_ROUND = (rounds.c.id == bindparam("of_round")) & is_one_of(
+    rounds.c.phase, machine.OPEN_PHASES
 )
 _TASK_NAME = select(tasks.c.name).where(tasks.c.id == bindparam("task_id"))
 _TAKE_PLACE = (
@@ -138,5 +141,9 @@ class RoundChanges(RoundQuestions, Historian):
 
 
 def round_of_row(row: Row[Any]) -> Round:
-    words = {"kind": RoundKind(row.kind), "phase": RoundPhase(row.phase)}
-    return Round(**{**row._mapping, **words})
+    return round_of(row._asdict())
+
+
+def round_of(values: Mapping[str, Any]) -> Round:
+    words = {"kind": RoundKind(values["kind"]), "phase": RoundPhase(values["phase"])}
+    return Round(**{**values, **words})

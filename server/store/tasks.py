@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -83,7 +84,8 @@ class TaskChanges(TaskQuestions, Historian):
 
     def lock_task_of(self, assignment_id: str) -> None:
         """Locks the task an assignment belongs to, if there is such an assignment."""
-        self._one(_LOCK_TASK_OF, assignment_id=assignment_id)
+        if not self.is_alone:
+            self._one(_LOCK_TASK_OF, assignment_id=assignment_id)
 
     def lock_serving_tasks(self, population: str) -> list[Task]:
         """Locks the tasks of a population that may have rounds to give places in; newest first."""
@@ -129,11 +131,15 @@ def _message(text: str) -> CreateTask:
 
 
 def _task(row: Row[Any]) -> Task:
+    return task_of(row._asdict())
+
+
+def task_of(values: Mapping[str, Any]) -> Task:
     return Task(
-        id=row.id,
-        message=_message(row.message),
-        model_bytes=row.model_bytes,
-        manifest_bytes=row.manifest_bytes,
-        status=TaskStatus(row.status),
-        last_turn=row.last_turn,
+        id=values["id"],
+        message=_message(values["message"]),
+        model_bytes=values["model_bytes"],
+        manifest_bytes=values["manifest_bytes"],
+        status=TaskStatus(values["status"]),
+        last_turn=values["last_turn"],
     )

@@ -355,7 +355,11 @@ class Rehearsal:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Any]:
     """A running PostgreSQL; see postgresql.py."""
-    with load("postgresql").cluster() as made:
+    postgresql = load("postgresql")
+    binaries = postgresql.installed()
+    if binaries is None:
+        skip_or_fail(postgresql.MISSING)
+    with postgresql.cluster(binaries) as made:
         yield made
 
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL of the tests' own: one cluster per test process, one fresh database per test."""
+"""A PostgreSQL of one's own: a private cluster, and as many fresh databases in it as wanted."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-import pytest
 from pocketfed.server.store import Store
 from psycopg.rows import dict_row
 
+MISSING = "no initdb on PATH or in /usr/lib/postgresql: install PostgreSQL"
 TEMPLATE = "upgraded"
 SETTINGS = {
     "listen_addresses": "",
@@ -44,6 +44,10 @@ class Cluster:
     def start(self) -> None:
         log = f"--log={self.folder / 'log'}"
         self._run("pg_ctl", "start", "--wait", f"--pgdata={self._data}", log)
+
+    @property
+    def process_id(self) -> int:
+        return int((self._data / "postmaster.pid").read_text().split()[0])
 
     def stop(self) -> None:
         """As a crash does: nobody is asked to finish."""
@@ -84,14 +88,8 @@ class Cluster:
 
 
 @contextmanager
-def cluster() -> Iterator[Cluster]:
-    """Skips the test, or fails it where everything is required, when there is no PostgreSQL."""
-    binaries = _binaries()
-    if binaries is None:
-        reason = "no initdb on PATH or in /usr/lib/postgresql: install PostgreSQL"
-        if os.environ.get("POCKETFED_REQUIRE_ALL") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+def cluster(binaries: Path) -> Iterator[Cluster]:
+    """A running cluster of the programs in a folder (``installed``); it is gone at the end."""
     folder = Path(tempfile.mkdtemp(prefix="pocketfed-postgresql-"))
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres")  # PostgreSQL refuses to run as root
@@ -125,7 +123,8 @@ def _name(url: str) -> str:
     return url.partition("@/")[2].partition("?")[0]
 
 
-def _binaries() -> Path | None:
+def installed() -> Path | None:
+    """The folder of PostgreSQL's programs, if this machine has them."""
     on_path = shutil.which("initdb")
     if on_path is not None:
         return Path(on_path).parent

@@ -214,3 +214,12 @@ def test_an_unknown_task_is_not_found_by_any_verb(server) -> None:
     for ask in (server.admin.pause, server.admin.resume, server.admin.stop):
         with pytest.raises(NotFound):
             ask("nothing")
+
+
+def test_a_device_that_holds_a_place_of_a_paused_task_is_given_it_again(server) -> None:
+    server.create_task()
+    phone = server.phone()
+    place = phone.check_in()
+    server.admin.pause("task")
+    assert phone.check_in().assignment_id == place.assignment_id
+    phone.deliver(server.delta(0.5))

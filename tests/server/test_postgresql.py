@@ -9,7 +9,7 @@ import pytest
 from alembic.script import ScriptDirectory
 from pocketfed.protocol import wire
 from pocketfed.protocol.errors import MalformedPayload, NameTaken, Unavailable
-from pocketfed.protocol.messages import Assignment, Enrolment
+from pocketfed.protocol.messages import Assignment, Enrolment, RejectionReason
 from pocketfed.protocol.plan import Plan
 from pocketfed.server import migrations, rounds
 from pocketfed.server.store import Store
@@ -165,6 +165,18 @@ def test_a_task_that_is_being_changed_does_not_keep_another_waiting(server, othe
     with server.server.coordinator._store.write() as tx:
         tx.lock_serving_tasks("ones")
         assert isinstance(other.phone().check_in("twos"), Assignment)
+
+
+def test_a_device_that_comes_to_a_full_round_waits_for_nobody(server, other) -> None:
+    server.create_task(goal=1, over_selection=1.0)
+    holder, late = server.phone(), other.phone()
+    given = holder.check_in()
+    with server.server.coordinator._store.write() as tx:
+        tx.lock_serving_tasks("phones")
+        answer = late.check_in()
+        again = holder.check_in()
+    assert answer.reason is RejectionReason.ROUND_FULL
+    assert again.assignment_id == given.assignment_id
 
 
 def test_an_update_that_arrives_while_equal_bytes_are_removed_is_kept(server, other) -> None:
