@@ -463,7 +463,9 @@ def bucket(s3_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Buck
 @pytest.fixture(scope="session")
 def rehearsal_in() -> Callable[..., Rehearsal]:
     """Starts a server in a folder; the caller stops it."""
-    return lambda folder, **changes: Rehearsal(folder, changes=changes)
+    return lambda folder, *, database="", **changes: Rehearsal(
+        folder, changes=changes, database=database
+    )
 
 
 @pytest.fixture

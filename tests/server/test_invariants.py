@@ -61,7 +61,8 @@ class Fleet(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         self.server.stop()
-        findings = audit(Config(data_dir=self.server.data, keep_updates_s=0.0))
+        kept = {"data_dir": self.server.data, "database": self.server.database}
+        findings = audit(Config(**kept, keep_updates_s=0.0))
         assert [line for one in findings for line in one.violations] == []
         shutil.rmtree(self.folder)
 
@@ -107,6 +108,11 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1.0, 29.0, 30.0, 60.0, 100.0, 300.0]))
     def wait(self, seconds) -> None:
+        self.server.clock.wait(seconds)
+
+    @rule(seconds=st.sampled_from([-3600.0, -60.0, 3600.0]))
+    def jump(self, seconds) -> None:
+        """The server's clock is set, back as well."""
         self.server.clock.wait(seconds)
 
     @rule()
@@ -194,8 +200,13 @@ class Fleet(RuleBasedStateMachine):
 
 
 @pytest.mark.slow
-def test_the_tables_stay_true(rehearsal_in) -> None:
-    Fleet.start = staticmethod(rehearsal_in)
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_the_tables_stay_true(kind, rehearsal_in, request) -> None:
+    if kind == "postgresql":
+        cluster = request.getfixturevalue("cluster")
+        Fleet.start = staticmethod(lambda folder: rehearsal_in(folder, database=cluster.create()))
+    else:
+        Fleet.start = staticmethod(rehearsal_in)
     run_state_machine_as_test(
         Fleet,
         settings=settings(
