@@ -166,7 +166,13 @@ def _app(
     from ..server.app import EXTENSION
     from ..server.config import Config
 
-    config = Config(data_dir=data_dir, coordinator="inline", admin_token=token, keep_updates_s=0.0)
+    config = Config(
+        data_dir=data_dir,
+        coordinator="inline",
+        admin_token=token,
+        keep_updates_s=0.0,
+        check_ins_per_h=0.0,
+    )
     draws = np.random.default_rng(seed)
     app = create_app(config, clock=clock.now, entropy=draws.bytes)
     try:

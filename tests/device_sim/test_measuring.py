@@ -45,6 +45,9 @@ def settings(**changes):
         "goal": 2,
         "rounds": ROUNDS,
         "retry": WINDOW,
+        "compute_timeout_s": 60.0,
+        "selection_timeout_s": 120.0,
+        "report_timeout_s": 240.0,
         "evaluation": EvaluationSettings(goal=4),
     }
     return RoundSettings(**{**fields, **changes})
