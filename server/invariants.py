@@ -25,7 +25,11 @@ from .workers import Workers
 # A coordinator may be busy with a sum when updates are due to go.
 GRACE_S = 60.0
 GRAPHS: dict[str, dict[str, set[str]]] = {
-    "task": {"": {"running"}, "running": {"stopped", "finished"}},
+    "task": {
+        "": {"running"},
+        "running": {"paused", "stopped", "finished"},
+        "paused": {"running", "stopped", "finished"},
+    },
     "round": {
         "": {"selecting"},
         "selecting": {"reporting", "abandoned"},
@@ -34,9 +38,10 @@ GRAPHS: dict[str, dict[str, set[str]]] = {
     },
     "assignment": {
         "": {"assigned"},
-        "assigned": {"reported", "failed", "expired", "aborted", "late"},
+        "assigned": {"reported", "measured", "failed", "expired", "aborted", "late"},
         "reported": {"uploaded", "expired", "aborted", "late"},
         "uploaded": {"folded"},
+        "measured": {"folded"},
     },
 }
 

@@ -31,6 +31,7 @@ OPERATOR = (
             errors.NameTaken,
             errors.SpecMismatch,
             errors.ImplausibleReport,
+            errors.UnknownCodec,
         ),
     ),
     Operation(

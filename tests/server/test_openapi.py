@@ -92,6 +92,7 @@ def test_whatever_is_sent_the_answer_is_one_that_is_described(server, name) -> N
         "name": "task",
         "sha256": phone.place.checkpoint.sha256,
         "filename": "page.css",
+        "device_id": phone.client.device.device_id,
     }
     is_operators = operation.path.startswith("/v1/admin")
     token = server.server.admin_token if is_operators else phone.token

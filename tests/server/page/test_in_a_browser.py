@@ -19,19 +19,19 @@ CURIOUS = 'new "accuracy" <b>&amp;'
 
 
 @pytest.fixture
-def page(live, browser, rehearsal_in) -> Iterator[Any]:
+def page(live, browser, server) -> Iterator[Any]:
     """A browser that is logged in to a server in the middle of its third round."""
     changes = {"goal": 2, "over_selection": 2.0, "minimum_fraction": 0.5}
     changes |= {"selection_timeout_s": 7200.0, "compute_timeout_s": 7200.0}
-    live.create_task(rehearsal_in.delta(1.0), **changes)
+    live.create_task(server.delta(1.0), **changes)
     phones = [live.phone() for _ in range(4)]
     for number, loss in enumerate((2.0, 0.5)):
         for phone in phones[:2]:
-            phone.serve(rehearsal_in.delta(0.25), loss=loss)
+            phone.serve(server.delta(0.25), loss=loss)
         live.wait_for_version(number + 1)
     phones[2].check_in()
     phones[3].check_in()
-    phones[3].deliver(rehearsal_in.delta(0.25), loss=0.25)
+    phones[3].deliver(server.delta(0.25), loss=0.25)
     browser.log_in(live.url, (live.data / "admin.token").read_text().strip())
     browser.wait_for("document.querySelector('table') !== null")
     yield browser
@@ -98,14 +98,12 @@ def test_a_checkpoint_can_be_downloaded(page, live) -> None:
     assert got == newest.sha256
 
 
-def test_checkpoints_measured_by_devices_are_shown_beside_training(
-    live, browser, rehearsal_in
-) -> None:
+def test_checkpoints_measured_by_devices_are_shown_beside_training(live, browser, server) -> None:
     changes = {"goal": 1, "over_selection": 3.0, "selection_timeout_s": 7200.0}
-    live.create_task(rehearsal_in.delta(1.0), evaluation=EvaluationSettings(goal=2), **changes)
+    live.create_task(server.delta(1.0), evaluation=EvaluationSettings(goal=2), **changes)
     message = CheckIn(client_version="1", capabilities=Capabilities(kinds=("evaluate",)))
     for version in (1, 2, 3):
-        live.phone().serve(rehearsal_in.delta(0.25))
+        live.phone().serve(server.delta(0.25))
         live.wait_for_version(version)
         judges = [live.phone() for _ in range(2 if version < 3 else 1)]
         for judge in judges:
