@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 from absl import app, flags
+from load import PAPER_CNN
 from pocketfed.protocol import folding, wire
 from pocketfed.protocol.admin import CreateTask
 from pocketfed.protocol.plan import RoundSettings
@@ -31,18 +32,7 @@ QUICK = flags.DEFINE_bool("quick", False, "50 reports instead of 1,000")
 JSON = flags.DEFINE_string("json", None, "file for the results, a list of records")
 REPORTS = flags.DEFINE_integer("reports", None, "reports in the round", lower_bound=1)
 
-SPEC = WeightSpec.of(
-    {
-        "conv1": (5, 5, 1, 32),
-        "bias1": (32,),
-        "conv2": (5, 5, 32, 64),
-        "bias2": (64,),
-        "dense": (3136, 512),
-        "bias3": (512,),
-        "output": (512, 10),
-        "bias4": (10,),
-    }
-)
+SPEC = WeightSpec.of(PAPER_CNN)
 DISTINCT = 40
 KINDS = {
     "weighted mean": folding.WeightedMean(),

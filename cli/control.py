@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from absl import flags
 
+from ..client import AdminClient
+from ..protocol.admin import TaskSummary
 from ..protocol.artifact import Artifact
 from .flags import Values, admin_of
 from .parsing import exactly, optional_path, required
@@ -38,24 +41,26 @@ def evaluation(values: Values) -> None:
 
 
 def pause(words: list[str], values: Values) -> None:
-    (name,) = exactly(words, "NAME")
-    with admin_of(values) as admin:
-        task = admin.pause(name)
+    task = _turn(words, values, AdminClient.pause)
     print(f"task {task.name} is {task.status}")
 
 
 def resume(words: list[str], values: Values) -> None:
-    (name,) = exactly(words, "NAME")
-    with admin_of(values) as admin:
-        task = admin.resume(name)
+    task = _turn(words, values, AdminClient.resume)
     print(f"task {task.name} is {task.status}")
 
 
 def stop(words: list[str], values: Values) -> None:
+    task = _turn(words, values, AdminClient.stop)
+    print(f"task {task.name} is {task.status} after {task.committed} rounds")
+
+
+def _turn(
+    words: list[str], values: Values, turn: Callable[[AdminClient, str], TaskSummary]
+) -> TaskSummary:
     (name,) = exactly(words, "NAME")
     with admin_of(values) as admin:
-        task = admin.stop(name)
-    print(f"task {task.name} is {task.status} after {task.committed} rounds")
+        return turn(admin, name)
 
 
 def roll_back(words: list[str], values: Values) -> None:

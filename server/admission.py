@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..protocol import wire
-from ..protocol.admin import TaskStatus
 from ..protocol.codecs import agreed
 from ..protocol.errors import AssignmentExpired, NotFound, UnsupportedVersion
 from ..protocol.messages import (
@@ -35,11 +34,6 @@ from .watch import bind
 
 # Room is made by an operator: nothing is gained by asking every few minutes.
 STORAGE_LOW_RETRY = RetryWindow(min_s=1800.0, max_s=5400.0)
-# The last version of a task that is finished is still measured.
-_KINDS_SERVED = {
-    TaskStatus.RUNNING: tuple(RoundKind),
-    TaskStatus.FINISHED: (RoundKind.EVALUATE,),
-}
 _DETAILS = {
     RejectionReason.NO_TASK: "no task of this population runs",
     RejectionReason.ROUND_FULL: "every place of this round is taken",
@@ -231,7 +225,7 @@ def _served(
     return [
         (task, round_)
         for task in tasks
-        for kind in _KINDS_SERVED.get(task.status, ())
+        for kind in rounds.KINDS_SERVED.get(task.status, ())
         if kind in visit.capabilities.kinds and (round_ := round_of(task, kind))
     ]
 

@@ -19,7 +19,7 @@ import math
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from ..protocol.admin import RoundPhase
+from ..protocol.admin import RoundPhase, TaskStatus
 from ..protocol.codecs import FLOAT32
 from ..protocol.errors import AssignmentExpired, ReportConflict
 from ..protocol.messages import AssignmentState, Outcome, Report
@@ -27,6 +27,11 @@ from ..protocol.plan import RoundKind, RoundSettings
 
 OPEN_PHASES = frozenset({RoundPhase.SELECTING, RoundPhase.REPORTING})
 FINAL_PHASES = frozenset({RoundPhase.COMMITTED, RoundPhase.ABANDONED})
+# In which rounds a task gives places; the last version of a finished one is still measured.
+KINDS_SERVED = {
+    TaskStatus.RUNNING: tuple(RoundKind),
+    TaskStatus.FINISHED: (RoundKind.EVALUATE,),
+}
 OPEN_STATES = frozenset({AssignmentState.ASSIGNED, AssignmentState.REPORTED})
 ACCEPTED_STATES = frozenset(
     {AssignmentState.UPLOADED, AssignmentState.MEASURED, AssignmentState.FOLDED}

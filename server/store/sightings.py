@@ -10,10 +10,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from ...protocol.messages import AssignmentState
 from ...protocol.plan import RoundKind
+from ..limits import HOUR_S
 from ..tables import assignments, rounds, sightings
 from .connected import Connected, Historian
-
-HOUR_S = 3600.0
 
 
 def _counting(dialect: Any) -> Any:

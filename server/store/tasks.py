@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam, func, insert, select, update
 
 from ...protocol.admin import CreateTask, TaskStatus
+from ..rounds import KINDS_SERVED
 from ..tables import assignments, rounds, tasks
 from .connected import Connected, Historian
 
@@ -19,8 +20,6 @@ _TASKS_OF = (
     select(tasks).where(tasks.c.population == bindparam("population")).order_by(tasks.c.id.desc())
 )
 LIVE_STATUSES = (TaskStatus.RUNNING, TaskStatus.PAUSED)
-# The last version of a finished task is still measured.
-SERVING_STATUSES = (TaskStatus.RUNNING, TaskStatus.FINISHED)
 # What a foreign key asks of a row stays free: only who changes the same task waits.
 _LOCK_TASK = _TASK.with_for_update(key_share=True)
 _LOCK_TASK_OF = (
@@ -34,7 +33,7 @@ _LOCK_SERVING = (
     select(tasks)
     .where(
         tasks.c.population == bindparam("population"),
-        tasks.c.status.in_(SERVING_STATUSES),
+        tasks.c.status.in_(sorted(KINDS_SERVED)),
     )
     .order_by(tasks.c.id)
     .with_for_update(key_share=True)

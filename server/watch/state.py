@@ -15,10 +15,9 @@ from ...protocol.admin import RoundPhase, TaskStatus
 from ...protocol.errors import Unavailable
 from ...protocol.messages import AssignmentState
 from ...protocol.plan import RoundKind
+from ..pacing import DAY_S
 from ..rounds import Round
 from ..store import Census, Store
-
-DAY_S = 24 * 3600.0
 
 
 class State(Collector):

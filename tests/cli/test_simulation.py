@@ -8,54 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pytest
 from pocketfed.cli.demo import scenario_of, server_process
 from pocketfed.cli.simulation import live, virtual
 from pocketfed.client import AdminClient, Session
-from pocketfed.device_sim.datasets import Dataset, Examples
-from pocketfed.model_export import export
+from pocketfed.device_sim.datasets import Dataset
 from pocketfed.protocol.admin import RoundPhase, TaskStatus
-from pocketfed.protocol.artifact import Artifact, InputScale
+from pocketfed.protocol.artifact import Artifact
 from pocketfed.protocol.errors import ConfigError, Unavailable
 from pocketfed.protocol.plan import Plan
 
 SMALL = replace(scenario_of(phones=12, seed=3, rounds=3, target=None, limit_s=3600.0), drop_out=0.2)
-
-
-def _examples(prototypes: np.ndarray, count: int, rng: np.random.Generator) -> Examples:
-    labels = rng.integers(0, 10, count).astype(np.int32)
-    noise = rng.integers(0, 80, (count, 28, 28))
-    return Examples(np.clip(prototypes[labels] + noise, 0, 255).astype(np.uint8), labels)
-
-
-@pytest.fixture(scope="module")
-def dataset() -> Dataset:
-    """Ten noisy patterns a linear model can tell apart."""
-    rng = np.random.default_rng(5)
-    prototypes = rng.integers(0, 2, (10, 28, 28)) * 150
-    return Dataset(
-        name="patterns",
-        origin="generated",
-        train=_examples(prototypes, 600, rng),
-        test=_examples(prototypes, 200, rng),
-    )
-
-
-@pytest.fixture(scope="module")
-def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    import keras
-
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential(
-        [keras.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dense(10)], name="linear"
-    )
-    return export(
-        model,
-        out=tmp_path_factory.mktemp("export") / "artifact",
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        input_scale=InputScale(scale=1 / 255),
-    )
 
 
 def _last_checkpoint(folder: Path) -> str:
