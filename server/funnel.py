@@ -11,7 +11,8 @@ from ..protocol.errors import PocketFedError, ProtocolError, RoundError
 from ..protocol.messages import AssignmentState
 from ..protocol.plan import RoundKind
 from . import rounds
-from .store import HOUR_S, Course, Store
+from .limits import HOUR_S
+from .store import Course, Store
 from .tasks import named
 
 REFUSED = "refused:"

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ...protocol.errors import TruncatedBody
+from .aside import aside
 from .contract import ReadBytes, Staged
 from .disk import ages, answering_disk, write_all
 
@@ -56,7 +57,7 @@ class Arrivals:
                     write_all(handle, chunk)
             if self._is_flushed:
                 with answering_disk():
-                    os.fsync(handle)
+                    aside(os.fsync, handle)
         finally:
             with answering_disk():
                 os.close(handle)

@@ -12,6 +12,7 @@ from typing import BinaryIO
 from ...protocol.errors import Unavailable
 from ..folder import fsync_folder
 from .arrivals import Arrivals
+from .aside import aside
 from .contract import ReadBytes, Staged
 from .disk import ages, answering_arrival, answering_disk
 
@@ -47,7 +48,7 @@ class FolderBlobs:
     def publish(self, staged: Staged) -> None:
         with answering_arrival():
             staged.path.replace(self._folder / staged.sha256)
-            fsync_folder(self._folder)
+            aside(fsync_folder, self._folder)
 
     def read(self, sha256: str) -> bytes:
         return self.reader().read(sha256)

@@ -13,14 +13,13 @@ from .dialects import file_url
 from .engine import Store
 from .evidence import Accepted, Life
 from .reading import Reading
-from .sightings import HOUR_S, Course
+from .sightings import Course
 from .tallies import RoundTally
 from .tasks import LIVE_STATUSES, Task
 from .updates import Update
 from .writing import Writing
 
 __all__ = [
-    "HOUR_S",
     "LIVE_STATUSES",
     "Accepted",
     "Census",

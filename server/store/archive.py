@@ -24,7 +24,8 @@ def read_file(path: Path) -> Iterator[Reading]:
     # A log of a killed server is read; where there is none, SQLite would make one.
     has_log = path.with_name(path.name + "-wal").exists()
     options = "mode=ro" if has_log else "mode=ro&immutable=1"
-    engine = create_engine(f"sqlite:///file:{quote(str(path))}?{options}&uri=true")
+    url = f"sqlite:///file:{quote(str(path))}?{options}&uri=true"
+    engine = create_engine(url, paramstyle="named")
     with _reading(engine, setting="data_dir", value=str(path.parent)) as view:
         yield view
 
@@ -48,7 +49,7 @@ def _reading(engine: Engine, *, setting: str, value: str) -> Iterator[Reading]:
                 reason = "its tables are of another version; start this version's server on it once"
                 raise ConfigError(setting, value, reason)
             yield Reading(connection)
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, engine.dialect.loaded_dbapi.Error) as error:
         cause = getattr(error, "orig", None) or error
         raise ConfigError(setting, value, f"its database cannot be read: {cause}") from error
     finally:

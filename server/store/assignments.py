@@ -7,18 +7,21 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, insert, not_, select, update
+from sqlalchemy import bindparam, func, insert, not_, select, update
 
 from ...protocol.messages import AssignmentState, Report
 from .. import rounds as machine
 from ..rounds import Assignment
 from ..tables import assignments, rounds, tasks
 from .connected import Connected, Historian, is_one_of
+from .prepared import Prepared
 
-_ASSIGNMENT = select(assignments).where(assignments.c.id == bindparam("assignment_id"))
-_ASSIGNMENT_FOR = select(assignments).where(
-    assignments.c.device_id == bindparam("device_id"),
-    assignments.c.check_in_key == bindparam("check_in_key"),
+_ASSIGNMENT = Prepared(select(assignments).where(assignments.c.id == bindparam("assignment_id")))
+_ASSIGNMENT_FOR = Prepared(
+    select(assignments).where(
+        assignments.c.device_id == bindparam("device_id"),
+        assignments.c.check_in_key == bindparam("check_in_key"),
+    )
 )
 _HELD_PLACES = (
     select(assignments)
@@ -28,7 +31,7 @@ _HELD_PLACES = (
         is_one_of(rounds.c.phase, machine.OPEN_PHASES),
     )
 )
-_PLACES = (
+_PLACES = Prepared(
     select(assignments)
     .join(rounds, assignments.c.round_id == rounds.c.id)
     .join(tasks, rounds.c.task_id == tasks.c.id)
@@ -38,10 +41,13 @@ _PLACES = (
         not_(is_one_of(rounds.c.phase, machine.FINAL_PHASES)),
     )
 )
-_MOVE_ASSIGNMENT = update(assignments).where(
-    assignments.c.id == bindparam("of_assignment"), assignments.c.state == bindparam("from_state")
+_MOVE_ASSIGNMENT = Prepared(
+    update(assignments).where(
+        assignments.c.id == bindparam("of_assignment"),
+        assignments.c.state == bindparam("from_state"),
+    )
 )
-_ADD_ASSIGNMENT = insert(assignments)
+_ADD_ASSIGNMENT = Prepared(insert(assignments))
 
 
 class AssignmentQuestions(Connected):
@@ -107,7 +113,7 @@ class AssignmentChanges(AssignmentQuestions, Historian):
             self._note("assignment", after.id, after.state, reason=after.reason, now=now)
 
 
-def _assignment(row: Row[Any]) -> Assignment:
+def _assignment(row: Any) -> Assignment:
     return assignment_of(row._asdict())
 
 

@@ -8,16 +8,20 @@ from sqlalchemy import bindparam, insert, select
 
 from ..tables import checkpoints, contributions
 from .connected import Connected, Historian
+from .prepared import Prepared
 from .updates import Update
 
-_NEWEST_CHECKPOINT = (
+_NEWEST_CHECKPOINT = Prepared(
     select(checkpoints)
     .where(checkpoints.c.task_id == bindparam("task_id"))
     .order_by(checkpoints.c.version.desc())
     .limit(1)
 )
-_CHECKPOINT = select(checkpoints).where(
-    checkpoints.c.task_id == bindparam("of_task"), checkpoints.c.version == bindparam("of_version")
+_CHECKPOINT = Prepared(
+    select(checkpoints).where(
+        checkpoints.c.task_id == bindparam("of_task"),
+        checkpoints.c.version == bindparam("of_version"),
+    )
 )
 
 
@@ -41,24 +45,24 @@ class CheckpointQuestions(Connected):
         """Every checkpoint of a task, oldest first."""
         query = select(checkpoints).where(checkpoints.c.task_id == task_id)
         rows = self._all(query.order_by(checkpoints.c.version))
-        return [Checkpoint(**row._mapping) for row in rows]
+        return [Checkpoint(**row._asdict()) for row in rows]
 
     def newest_checkpoint(self, task_id: int) -> Checkpoint:
-        return Checkpoint(**self._the(_NEWEST_CHECKPOINT, task_id=task_id)._mapping)
+        return Checkpoint(**self._the(_NEWEST_CHECKPOINT, task_id=task_id)._asdict())
 
     def the_checkpoint(self, task_id: int, version: int) -> Checkpoint:
         """A version that is known to be there, such as the one a round works on."""
-        return Checkpoint(**self._the(_CHECKPOINT, of_task=task_id, of_version=version)._mapping)
+        return Checkpoint(**self._the(_CHECKPOINT, of_task=task_id, of_version=version)._asdict())
 
     def checkpoint(self, task_id: int, version: int) -> Checkpoint | None:
         row = self._one(_CHECKPOINT, of_task=task_id, of_version=version)
-        return Checkpoint(**row._mapping) if row else None
+        return Checkpoint(**row._asdict()) if row else None
 
     def contributions(self, checkpoint_id: int) -> list[Update]:
         """The manifest of a checkpoint: the updates it was made of, in no order that matters."""
         columns = [contributions.c[field.name] for field in fields(Update)]
         query = select(*columns).where(contributions.c.checkpoint_id == checkpoint_id)
-        return [Update(**row._mapping) for row in self._all(query)]
+        return [Update(**row._asdict()) for row in self._all(query)]
 
 
 class CheckpointChanges(CheckpointQuestions, Historian):

@@ -11,7 +11,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Executable,
-    Row,
     Table,
     bindparam,
     func,
@@ -24,17 +23,22 @@ from sqlalchemy.dialects import postgresql, sqlite
 from ...protocol.errors import Unavailable
 from ..tables import history
 from .dialects import POSTGRESQL
+from .prepared import Prepared
+
+Statement = Executable | Prepared
 
 # The two dialects spell an insert that may meet its own row alike, each for itself.
 _INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
-# What every request asks or changes is built once, here and in the subjects: building a statement
-# costs more than running it. Names in bindparam are those of no column.
 _OF_ENTITY = (history.c.entity == bindparam("of")) & (history.c.entity_id == bindparam("of_id"))
-_NOTE = insert(history).values(
-    entity=bindparam("of"),
-    entity_id=bindparam("of_id"),
-    seq=select(func.coalesce(func.max(history.c.seq), 0) + 1).where(_OF_ENTITY).scalar_subquery(),
+_NOTE = Prepared(
+    insert(history).values(
+        entity=bindparam("of"),
+        entity_id=bindparam("of_id"),
+        seq=select(func.coalesce(func.max(history.c.seq), 0) + 1)
+        .where(_OF_ENTITY)
+        .scalar_subquery(),
+    )
 )
 
 
@@ -44,13 +48,12 @@ def is_one_of(column: ColumnElement[str], words: Iterable[str]) -> ColumnElement
 
 
 @lru_cache
-def _upsert(dialect: str, table: Table, keys: tuple[str, ...]) -> Executable:
+def _upsert(dialect: str, table: Table, keys: tuple[str, ...]) -> Prepared:
     query = _INSERTS[dialect](table)
     changed = {
         column.name: query.excluded[column.name] for column in table.c if column.name not in keys
     }
-    upsert: Executable = query.on_conflict_do_update(index_elements=keys, set_=changed)
-    return upsert
+    return Prepared(query.on_conflict_do_update(index_elements=keys, set_=changed))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,14 +74,20 @@ class Connected:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def _the(self, query: Executable, **values: object) -> Row[Any]:
-        return self._connection.execute(query, values).one()
+    def _the(self, query: Statement, **values: object) -> Any:
+        return self._execute(query, values).one()
 
-    def _one(self, query: Executable, **values: object) -> Row[Any] | None:
-        return self._connection.execute(query, values).one_or_none()
+    def _one(self, query: Statement, **values: object) -> Any | None:
+        return self._execute(query, values).one_or_none()
 
-    def _all(self, query: Executable, **values: object) -> Sequence[Row[Any]]:
-        return self._connection.execute(query, values).all()
+    def _all(self, query: Statement, **values: object) -> Sequence[Any]:
+        rows: Sequence[Any] = self._execute(query, values).all()
+        return rows
+
+    def _execute(self, statement: Statement, values: Mapping[str, object]) -> Any:
+        if isinstance(statement, Prepared):
+            return statement.run(self._connection, values)
+        return self._connection.execute(statement, values)
 
 
 class Historian(Connected):
@@ -96,17 +105,17 @@ class Historian(Connected):
         """Whether nobody else can write before this transaction ends: on SQLite."""
         return self._connection.dialect.name != POSTGRESQL
 
-    def _run(self, statement: Executable, **values: object) -> None:
-        self._connection.execute(statement, values)
+    def _run(self, statement: Statement, **values: object) -> None:
+        self._execute(statement, values)
 
     def _put(self, table: Table, keys: dict[str, object], values: dict[str, object]) -> None:
         """Inserts a whole row, or changes the one that has these keys."""
         statement = _upsert(self._connection.dialect.name, table, tuple(keys))
         self._run(statement, **keys, **values)
 
-    def _swap(self, statement: Executable, **values: object) -> None:
+    def _swap(self, statement: Statement, **values: object) -> None:
         """Runs a compare-and-set: exactly one row must still be what it was."""
-        if self._connection.execute(statement, values).rowcount != 1:
+        if self._execute(statement, values).rowcount != 1:
             raise Unavailable("another writer was faster; try again", retry_after_s=5.0)
 
     def _note(

@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import bindparam, insert, select, update
 
 from ..tables import devices, secrets
 from .connected import Connected, Historian
+from .prepared import Prepared
 
-_DEVICE = select(devices).where(devices.c.id == bindparam("device_id"))
-_WITH_TOKEN = select(devices).where(devices.c.token_sha256 == bindparam("token_sha256"))
-_WITH_KEY = select(devices).where(devices.c.key_sha256 == bindparam("key_sha256"))
-_ANSWERED = select(devices.c.id).where(devices.c.challenge_sha256 == bindparam("challenge_sha256"))
+_DEVICE = Prepared(select(devices).where(devices.c.id == bindparam("device_id")))
+_WITH_TOKEN = Prepared(select(devices).where(devices.c.token_sha256 == bindparam("token_sha256")))
+_WITH_KEY = Prepared(select(devices).where(devices.c.key_sha256 == bindparam("key_sha256")))
+_ANSWERED = Prepared(
+    select(devices.c.id).where(devices.c.challenge_sha256 == bindparam("challenge_sha256"))
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,5 +68,5 @@ class DeviceChanges(DeviceQuestions, Historian):
         return fresh
 
 
-def _device(row: Row[Any] | None) -> DeviceRow | None:
-    return None if row is None else DeviceRow(**row._mapping)
+def _device(row: Any | None) -> DeviceRow | None:
+    return None if row is None else DeviceRow(**row._asdict())

@@ -7,15 +7,17 @@ the rows they rest on (``locks``); readers get one REPEATABLE READ snapshot, as 
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+
+from .convoy import Convoy, driver_of
 
 BUSY_TIMEOUT_S = 10
 POSTGRESQL = "postgresql"
@@ -39,26 +41,23 @@ _CONNECT_ARGS = {
     "options": " ".join(f"-c {name}={value}" for name, value in _TIMEOUTS_MS.items()),
 }
 _MIGRATION_LOCK = 0x706F636B
-# Each statement by itself.
-_ALONE: dict[str, object] = {"isolation_level": "AUTOCOMMIT"}
 SNAPSHOT = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+
+Use = Callable[[], AbstractContextManager[Connection]]
 
 
 class Dialect(NamedTuple):
-    """How an engine connects, and what surrounds its transactions.
+    """How a database is used: connections within a transaction that ends with the block.
 
-    ``writer`` makes the turn of one writer; the options that follow are those of a connection for
-    each kind of use. Upgrades run over ``upgrading``; ``prepare_upgrade`` keeps other processes
-    from upgrading at the same time, until the transaction ends.
+    ``glance`` begins none: each statement by itself. ``upgrade`` keeps other processes from
+    upgrading at the same time.
     """
 
     engine: Engine
-    upgrading: Engine
-    writer: Callable[[], AbstractContextManager[object]]
-    reading: dict[str, object]
-    writing: dict[str, object]
-    glancing: dict[str, object]
-    prepare_upgrade: Callable[[Connection], None]
+    read: Use
+    write: Use
+    glance: Use
+    upgrade: Use
 
 
 def file_url(path: Path) -> str:
@@ -83,44 +82,62 @@ def _postgresql(url: str, *, connections: int) -> Dialect:
         pool_pre_ping=True,
         connect_args=_CONNECT_ARGS,
     )
-    return Dialect(engine, engine, nullcontext, SNAPSHOT, {}, _ALONE, _take_upgrade_lock)
 
+    @contextmanager
+    def upgrade() -> Iterator[Connection]:
+        with engine.begin() as connection:
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
+            yield connection
 
-def _take_upgrade_lock(connection: Connection) -> None:
-    connection.execute(text("SET LOCAL statement_timeout = 0"))
-    connection.execute(text("SET LOCAL lock_timeout = 0"))
-    connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))
-
-
-def _sqlite(url: str, *, connections: int) -> Dialect:
-    engine = create_engine(url, pool_size=connections, max_overflow=-1)
-    event.listen(engine, "connect", _prepare)
-    event.listen(engine, "begin", _begin)
-    turn = threading.Lock()
     return Dialect(
         engine,
-        _without_references(url),
-        lambda: turn,
-        {"pocketfed_writes": False},
-        {"pocketfed_writes": True},
-        {"pocketfed_writes": None},
-        lambda connection: None,
+        read=engine.execution_options(**SNAPSHOT).begin,
+        write=engine.begin,
+        glance=engine.execution_options(isolation_level="AUTOCOMMIT").connect,
+        upgrade=upgrade,
     )
 
 
-def _without_references(url: str) -> Engine:
+def _sqlite(url: str, *, connections: int) -> Dialect:
+    # Named parameters, as psycopg's: ``prepared`` hands both drivers the same mapping.
+    engine = create_engine(url, pool_size=connections, max_overflow=-1, paramstyle="named")
+    event.listen(engine, "connect", _prepare)
+
+    @contextmanager
+    def read() -> Iterator[Connection]:
+        with engine.connect() as connection:
+            driver_of(connection).execute("BEGIN")
+            yield connection  # what returns a connection to the pool ends its transaction
+
+    return Dialect(
+        engine,
+        read=read,
+        write=Convoy(engine.connect).join,
+        glance=engine.connect,
+        upgrade=partial(_upgrading, url),
+    )
+
+
+@contextmanager
+def _upgrading(url: str) -> Iterator[Connection]:
     """Checks no foreign keys: SQLite changes a table by dropping it, and others refer to its rows.
 
     They cannot be switched off within the transaction that upgrades.
     """
     engine = create_engine(url, poolclass=NullPool)
     event.listen(engine, "connect", _leave_transactions_to_us)
-    event.listen(engine, "begin", _begin)
-    return engine
+    try:
+        with engine.begin() as connection:
+            driver_of(connection).execute("BEGIN IMMEDIATE")
+            yield connection
+    finally:
+        engine.dispose()
 
 
 def _leave_transactions_to_us(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # no BEGIN of the driver's own: _begin sends it
+    connection.isolation_level = None  # no BEGIN of the driver's own
 
 
 def _prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
@@ -129,9 +146,3 @@ def _prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
     for pragma in _PRAGMAS:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
-
-
-def _begin(connection: Connection) -> None:
-    is_write = connection.get_execution_options()["pocketfed_writes"]
-    if is_write is not None:  # a glance begins nothing
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")

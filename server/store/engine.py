@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-from sqlalchemy import Connection, text
-from sqlalchemy.exc import (
-    DataError,
-    InterfaceError,
-    InternalError,
-    OperationalError,
-)
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy import Connection, exc, text
 
 from ...protocol.errors import MalformedPayload, Unavailable
 from ..migrations import upgrade
 from .connected import Transition
-from .dialects import Dialect, dialect_of
+from .dialects import Dialect, Use, dialect_of
 from .reading import Reading
 from .writing import Writing
 
-# Lost connections, deadlocks, serialization failures, time-outs, full disks, read-only stand-ins.
-_FAILURES = (OperationalError, InterfaceError, InternalError, PoolTimeout)
+# Lost connections, deadlocks, serialization failures, time-outs, full disks, read-only stand-ins:
+# as SQLAlchemy raises them, and as the driver does.
+_FAILURES = ("OperationalError", "InterfaceError", "InternalError")
 
 
 class Store:
@@ -34,39 +29,40 @@ class Store:
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
-        self._engine = dialect.engine
+        driver: Any = dialect.engine.dialect.loaded_dbapi
+        raising = [getattr(module, name) for module in (exc, driver) for name in _FAILURES]
+        self._failures: tuple[type[Exception], ...] = (*raising, exc.TimeoutError)
+        self._refusals: tuple[type[Exception], ...] = (exc.DataError, driver.DataError)
         self.notice: Callable[[Sequence[Transition]], None] = lambda transitions: None
 
     @classmethod
     def open(cls, url: str, *, connections: int) -> Store:
         """Opens the database of a URL, creates an SQLite file, and upgrades the tables."""
-        dialect = dialect_of(url, connections=connections)
-        upgrader = cls(dialect._replace(engine=dialect.upgrading))
+        store = cls(dialect_of(url, connections=connections))
         try:
-            with upgrader._transaction(is_write=True) as connection:
-                dialect.prepare_upgrade(connection)
+            with store._connected(store._dialect.upgrade) as connection:
                 upgrade(connection)
         except BaseException:
-            upgrader.close()
+            store.close()
             raise
-        return cls(dialect)
+        return store
 
     @contextmanager
     def read(self) -> Iterator[Reading]:
         """One unchanging view of the tables."""
-        with self._transaction(is_write=False) as connection:
+        with self._connected(self._dialect.read) as connection:
             yield Reading(connection)
 
     @contextmanager
     def glance(self) -> Iterator[Reading]:
         """As ``read``, for one question alone: it needs no transaction around it."""
-        with self._connection(self._dialect.glancing) as connection:
+        with self._connected(self._dialect.glance) as connection:
             yield Reading(connection)
 
     @contextmanager
     def write(self) -> Iterator[Writing]:
         """All or nothing; durable when the block has ended."""
-        with self._dialect.writer(), self._transaction(is_write=True) as connection:
+        with self._connected(self._dialect.write) as connection:
             tx = Writing(connection)
             yield tx
         if tx.transitions:
@@ -74,27 +70,20 @@ class Store:
 
     def require_ready(self) -> None:
         """Raises Unavailable when the database does not answer."""
-        with self._transaction(is_write=False) as connection:
+        with self._connected(self._dialect.read) as connection:
             connection.execute(text("SELECT 1"))
 
     def close(self) -> None:
-        with self._dialect.writer():
-            self._engine.dispose()
+        self._dialect.engine.dispose()
 
     @contextmanager
-    def _transaction(self, *, is_write: bool) -> Iterator[Connection]:
-        options = self._dialect.writing if is_write else self._dialect.reading
-        with self._connection(options) as connection, connection.begin():
-            yield connection
-
-    @contextmanager
-    def _connection(self, options: dict[str, object]) -> Iterator[Connection]:
+    def _connected(self, use: Use) -> Iterator[Connection]:
         """A connection, and the failures of the database as errors of ours."""
         try:
-            with self._engine.connect() as connection:
-                yield connection.execution_options(**options)
-        except _FAILURES as error:
+            with use() as connection:
+                yield connection
+        except self._failures as error:
             raise Unavailable("the server's database failed; try again later") from error
-        except DataError as error:
+        except self._refusals as error:
             reason = "a text holds a character that cannot be stored; send it without"
             raise MalformedPayload(reason) from error

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import bindparam, select
 
 from ..rounds import Assignment, Round
 from ..tables import assignments, rounds, tasks
 from .assignments import assignment_of
 from .connected import Connected
+from .prepared import Prepared
 from .rounds import round_of
 from .tasks import Task, task_of
 
 _JOINED = (assignments, rounds, tasks)
 # The tables share names of columns, so a row is taken apart by position.
-_HELD = (
+_HELD = Prepared(
     select(
         *(column.label(f"{table.name}_{column.name}") for table in _JOINED for column in table.c)
     )
@@ -36,7 +37,7 @@ class HeldQuestions(Connected):
         return assignment_of(of_assignment), round_of(of_round), task_of(of_task)
 
 
-def _parts(row: Row[Any]) -> list[dict[str, Any]]:
+def _parts(row: Any) -> list[dict[str, Any]]:
     """The columns of each table under their own names."""
     values = iter(row)
     return [dict(zip(table.c.keys(), values, strict=False)) for table in _JOINED]

@@ -10,10 +10,13 @@ from sqlalchemy import bindparam, delete, insert, select, update
 
 from ..tables import leases
 from .connected import Historian
+from .prepared import Prepared
 
-_LEASE = select(leases.c.owner, leases.c.ends_at).where(leases.c.round_id == bindparam("of_round"))
-_DROP = delete(leases).where(leases.c.round_id == bindparam("of_round"))
-_RENEW = (
+_LEASE = Prepared(
+    select(leases.c.owner, leases.c.ends_at).where(leases.c.round_id == bindparam("of_round"))
+)
+_DROP = Prepared(delete(leases).where(leases.c.round_id == bindparam("of_round")))
+_RENEW = Prepared(
     update(leases)
     .where(leases.c.round_id == bindparam("of_round"), leases.c.owner == bindparam("of_owner"))
     .values(ends_at=bindparam("until"))
@@ -33,7 +36,7 @@ class LeaseChanges(Historian):
     def renew_lease(self, round_id: int, *, owner: str, ends_at: float) -> bool:
         """Whether the lease was still this owner's."""
         values = {"of_round": round_id, "of_owner": owner, "until": ends_at}
-        return self._connection.execute(_RENEW, values).rowcount == 1
+        return bool(self._execute(_RENEW, values).rowcount == 1)
 
     def drop_lease(self, round_id: int) -> None:
         self._run(_DROP, of_round=round_id)

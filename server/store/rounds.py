@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, insert, not_, select, update
+from sqlalchemy import bindparam, func, insert, not_, select, update
 
 from ...protocol.admin import RoundPhase
 from ...protocol.plan import RoundKind
@@ -14,23 +14,27 @@ from .. import rounds as machine
 from ..rounds import Round
 from ..tables import rounds, tasks
 from .connected import Connected, Historian, is_one_of
+from .prepared import Prepared
 
-_ROUND = select(rounds).where(rounds.c.id == bindparam("round_id"))
-_UNDER_WAY = (
+_ROUND = Prepared(select(rounds).where(rounds.c.id == bindparam("round_id")))
+_UNFINISHED = (
     select(rounds)
     .where(not_(is_one_of(rounds.c.phase, machine.FINAL_PHASES)))
     .order_by(rounds.c.id)
 )
-_CURRENT_ROUND = _UNDER_WAY.where(
-    rounds.c.task_id == bindparam("task_id"), rounds.c.kind == bindparam("of_kind")
+_UNDER_WAY = Prepared(_UNFINISHED)
+_CURRENT_ROUND = Prepared(
+    _UNFINISHED.where(
+        rounds.c.task_id == bindparam("task_id"), rounds.c.kind == bindparam("of_kind")
+    )
 )
 _COMMITTED = (
     (rounds.c.task_id == bindparam("task_id"))
     & (rounds.c.kind == RoundKind.TRAIN)
     & (rounds.c.phase == RoundPhase.COMMITTED)
 )
-_COUNT_COMMITTED = select(func.count().label("committed")).where(_COMMITTED)
-_LAST_COMMITTED = (
+_COUNT_COMMITTED = Prepared(select(func.count().label("committed")).where(_COMMITTED))
+_LAST_COMMITTED = Prepared(
     select(rounds.c.opened_at, rounds.c.closed_at)
     .where(_COMMITTED)
     .order_by(rounds.c.id.desc())
@@ -39,18 +43,22 @@ _LAST_COMMITTED = (
 _OPEN_ROUND = (rounds.c.id == bindparam("of_round")) & is_one_of(
     rounds.c.phase, machine.OPEN_PHASES
 )
-_TASK_NAME = select(tasks.c.name).where(tasks.c.id == bindparam("task_id"))
-_TAKE_PLACE = (
+_TASK_NAME = Prepared(select(tasks.c.name).where(tasks.c.id == bindparam("task_id")))
+_TAKE_PLACE = Prepared(
     update(rounds)
     .where(_OPEN_ROUND, rounds.c.assigned < rounds.c.capacity)
     .values(assigned=rounds.c.assigned + 1)
     .returning(rounds)
 )
-_GIVE_PLACE_BACK = update(rounds).where(_OPEN_ROUND).values(assigned=rounds.c.assigned - 1)
-_MOVE_ROUND = update(rounds).where(
-    rounds.c.id == bindparam("of_round"),
-    rounds.c.phase == bindparam("from_phase"),
-    rounds.c.epoch == bindparam("from_epoch"),
+_GIVE_PLACE_BACK = Prepared(
+    update(rounds).where(_OPEN_ROUND).values(assigned=rounds.c.assigned - 1)
+)
+_MOVE_ROUND = Prepared(
+    update(rounds).where(
+        rounds.c.id == bindparam("of_round"),
+        rounds.c.phase == bindparam("from_phase"),
+        rounds.c.epoch == bindparam("from_epoch"),
+    )
 )
 
 
@@ -121,7 +129,7 @@ class RoundChanges(RoundQuestions, Historian):
 
     def take_place(self, round_id: int) -> Round | None:
         """One statement, so that a round never gives more places than it has; None when full."""
-        row = self._connection.execute(_TAKE_PLACE, {"of_round": round_id}).one_or_none()
+        row = self._one(_TAKE_PLACE, of_round=round_id)
         return round_of_row(row) if row else None
 
     def give_place_back(self, round_id: int) -> None:
@@ -140,7 +148,7 @@ class RoundChanges(RoundQuestions, Historian):
         }
 
 
-def round_of_row(row: Row[Any]) -> Round:
+def round_of_row(row: Any) -> Round:
     return round_of(row._asdict())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ...protocol.messages import AssignmentState
@@ -13,19 +13,22 @@ from ...protocol.plan import RoundKind
 from ..limits import HOUR_S
 from ..tables import assignments, rounds, sightings
 from .connected import Connected, Historian
+from .prepared import Prepared
 
 
-def _counting(dialect: Any) -> Any:
+def _counting(dialect: Any) -> Prepared:
     """One statement, so that two devices at once are two devices."""
     first = dialect.insert(sightings).values(devices=1)
-    return first.on_conflict_do_update(
-        index_elements=list(sightings.primary_key),
-        set_={"devices": sightings.c.devices + 1},
+    return Prepared(
+        first.on_conflict_do_update(
+            index_elements=list(sightings.primary_key),
+            set_={"devices": sightings.c.devices + 1},
+        )
     )
 
 
 _COUNT = {"sqlite": _counting(sqlite), "postgresql": _counting(postgresql)}
-_OUTCOMES = (
+_OUTCOMES = Prepared(
     select(sightings.c.outcome, func.sum(sightings.c.devices).label("devices"))
     .where(
         sightings.c.population == bindparam("of_population"),
@@ -36,7 +39,7 @@ _OUTCOMES = (
     .order_by(sightings.c.outcome)
 )
 _HAS_REPORTED = assignments.c.report.is_not(None).label("has_reported")
-_COURSES = (
+_COURSES = Prepared(
     select(
         assignments.c.state,
         assignments.c.reason,
@@ -90,9 +93,9 @@ class SightingChanges(SightingQuestions, Historian):
         )
 
 
-def _course(row: Row[Any]) -> Course:
+def _course(row: Any) -> Course:
     words = {"state": AssignmentState(row.state), "kind": RoundKind(row.kind)}
-    return Course(**{**row._mapping, **words})
+    return Course(**{**row._asdict(), **words})
 
 
 def _hour(at: float) -> int:

@@ -5,20 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, select
+from sqlalchemy import bindparam, func, select
 
 from ...protocol.messages import AssignmentState
 from ..tables import assignments, rounds, updates
 from .connected import Connected
+from .prepared import Prepared
 
 _OF_TASK_SINCE = (rounds.c.task_id == bindparam("task_id")) & (rounds.c.id >= bindparam("since"))
-_COUNT_STATES = (
+_COUNT_STATES = Prepared(
     select(assignments.c.round_id, assignments.c.state, func.count().label("places"))
     .join(rounds, assignments.c.round_id == rounds.c.id)
     .where(_OF_TASK_SINCE)
     .group_by(assignments.c.round_id, assignments.c.state)
 )
-_SUM_UPDATES = (
+_SUM_UPDATES = Prepared(
     select(
         updates.c.round_id,
         func.sum(updates.c.num_examples).label("num_examples"),
@@ -52,7 +53,7 @@ class TallyQuestions(Connected):
         return {one: _tally(states[one], sums.get(one)) for one in states}
 
 
-def _tally(states: dict[AssignmentState, int], sums: Row[Any] | None) -> RoundTally:
+def _tally(states: dict[AssignmentState, int], sums: Any | None) -> RoundTally:
     if sums is None:
         return RoundTally(states=states, num_examples=0, train_loss=None, bytes_up=0)
     return RoundTally(

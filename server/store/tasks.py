@@ -7,38 +7,40 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
 from ...protocol.admin import CreateTask, TaskStatus
 from ..rounds import KINDS_SERVED
 from ..tables import assignments, rounds, tasks
-from .connected import Connected, Historian
+from .connected import Connected, Historian, is_one_of
+from .prepared import Prepared
 
 _ANY = tasks.alias()
-_TASK = select(tasks).where(tasks.c.id == bindparam("task_id"))
-_TASKS_OF = (
+_BY_ID = select(tasks).where(tasks.c.id == bindparam("task_id"))
+_TASK = Prepared(_BY_ID)
+_TASKS_OF = Prepared(
     select(tasks).where(tasks.c.population == bindparam("population")).order_by(tasks.c.id.desc())
 )
 LIVE_STATUSES = (TaskStatus.RUNNING, TaskStatus.PAUSED)
 # What a foreign key asks of a row stays free: only who changes the same task waits.
-_LOCK_TASK = _TASK.with_for_update(key_share=True)
-_LOCK_TASK_OF = (
+_LOCK_TASK = Prepared(_BY_ID.with_for_update(key_share=True))
+_LOCK_TASK_OF = Prepared(
     select(tasks)
     .join(rounds, rounds.c.task_id == tasks.c.id)
     .join(assignments, assignments.c.round_id == rounds.c.id)
     .where(assignments.c.id == bindparam("assignment_id"))
     .with_for_update(key_share=True, of=tasks)
 )
-_LOCK_SERVING = (
+_LOCK_SERVING = Prepared(
     select(tasks)
     .where(
         tasks.c.population == bindparam("population"),
-        tasks.c.status.in_(sorted(KINDS_SERVED)),
+        is_one_of(tasks.c.status, KINDS_SERVED),
     )
     .order_by(tasks.c.id)
     .with_for_update(key_share=True)
 )
-_TAKE_TURN = (
+_TAKE_TURN = Prepared(
     update(tasks)
     .where(tasks.c.id == bindparam("of_task"))
     .values(last_turn=select(func.max(_ANY.c.last_turn) + 1).scalar_subquery())
@@ -129,7 +131,7 @@ def _message(text: str) -> CreateTask:
     return CreateTask.from_json(text.encode())
 
 
-def _task(row: Row[Any]) -> Task:
+def _task(row: Any) -> Task:
     return task_of(row._asdict())
 
 

@@ -13,6 +13,7 @@ from .. import rounds as machine
 from ..rounds import Assignment, Round, announced
 from ..tables import assignments, checkpoints, deposits, rounds, updates
 from .connected import Connected, Historian
+from .prepared import Prepared
 from .rounds import round_of_row
 
 _SPENT_UPDATES = (
@@ -20,7 +21,7 @@ _SPENT_UPDATES = (
     .join(rounds, updates.c.round_id == rounds.c.id)
     .where(updates.c.is_stored, rounds.c.phase.in_(sorted(machine.FINAL_PHASES)))
 )
-_LAST_ACCEPTED = (
+_LAST_ACCEPTED = Prepared(
     select(updates.c.accepted_at, assignments.c.assigned_at)
     .join(assignments, updates.c.assignment_id == assignments.c.id)
     .join(rounds, updates.c.round_id == rounds.c.id)
@@ -29,13 +30,13 @@ _LAST_ACCEPTED = (
     .limit(200)
 )
 _FIRST_SPENT = _SPENT_UPDATES.with_only_columns(func.min(rounds.c.closed_at))
-COUNT_ACCEPTED = (
+COUNT_ACCEPTED = Prepared(
     update(rounds)
     .where(rounds.c.id == bindparam("of_round"))
     .values(accepted=rounds.c.accepted + 1)
     .returning(rounds)
 )
-_ADD_UPDATE = insert(updates)
+_ADD_UPDATE = Prepared(insert(updates))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,7 @@ class UpdateQuestions(Connected):
         query = select(
             updates.c.assignment_id, updates.c.sha256, updates.c.num_examples, updates.c.codec
         ).where(updates.c.round_id == round_id)
-        return [Update(**row._mapping) for row in self._all(query)]
+        return [Update(**row._asdict()) for row in self._all(query)]
 
     def device_times(self, task_id: int) -> list[float]:
         """Seconds from assignment to accepted update, of a task's last two hundred updates."""

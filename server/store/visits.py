@@ -7,8 +7,9 @@ from sqlalchemy import bindparam, delete, func, select
 from ..limits import Bucket
 from ..tables import buckets, visits
 from .connected import Connected, Historian
+from .prepared import Prepared
 
-_SEEN = (
+_SEEN = Prepared(
     select(func.count())
     .select_from(visits)
     .where(
@@ -16,7 +17,7 @@ _SEEN = (
         visits.c.seen_at > bindparam("since"),
     )
 )
-_BUCKET = select(buckets).where(buckets.c.sender == bindparam("of_sender"))
+_BUCKET = Prepared(select(buckets).where(buckets.c.sender == bindparam("of_sender")))
 
 
 class VisitQuestions(Connected):

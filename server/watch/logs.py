@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+import msgspec
 import structlog
 from structlog.contextvars import bind_contextvars, clear_contextvars, merge_contextvars
 from structlog.stdlib import ProcessorFormatter
@@ -46,7 +47,7 @@ def log_to(stream: TextIO, *, log_format: str, log_level: str) -> None:
 
 def handler_of(stream: TextIO, *, log_format: str) -> logging.Handler:
     """Writes records as JSON, one object a line, or as text for a person."""
-    render: Any = structlog.processors.JSONRenderer()
+    render: Any = structlog.processors.JSONRenderer(serializer=_json)
     if log_format == "text":
         render = structlog.dev.ConsoleRenderer(colors=stream.isatty())
     handler = logging.StreamHandler(stream)
@@ -88,6 +89,10 @@ def log_transitions(transitions: Sequence[Transition]) -> None:
         if moved.entity == "assignment":
             facts = {**facts, "assignment": moved.entity_id}
         say(f"{moved.entity} is {moved.state}", state=moved.state, **facts)
+
+
+def _json(event: Any, *, default: Callable[[Any], Any], **_: Any) -> str:
+    return msgspec.json.encode(event, enc_hook=default).decode()
 
 
 def _head(logger: object, method: str, event: MutableMapping[str, Any]) -> dict[str, Any]:

@@ -289,7 +289,8 @@ def test_the_end_of_a_round_holds_before_any_tick(server, phone, monkeypatch) ->
     instruction = phone.announce(body)
     server.clock.wait(29.0)
     monkeypatch.setattr(server.server.coordinator, "_is_inline", False)
-    with server.server.coordinator._store._transaction(is_write=True) as connection:
+    store = server.server.coordinator._store
+    with store._connected(store._dialect.write) as connection:
         connection.exec_driver_sql("UPDATE rounds SET selection_ends_at = 0, minimum = 2")
     with pytest.raises(RoundClosed):
         phone.client.upload(instruction, body)

@@ -14,12 +14,12 @@ def store(server):
 
 
 def pragma(store, name):
-    with store._transaction(is_write=False) as connection:
+    with store._connected(store._dialect.read) as connection:
         return connection.exec_driver_sql(f"PRAGMA {name}").scalar()
 
 
 def test_the_migrations_keep_the_checks_of_the_tables(store) -> None:
-    with store._transaction(is_write=False) as connection:
+    with store._connected(store._dialect.read) as connection:
         found = connection.exec_driver_sql("SELECT name, sql FROM sqlite_master")
         made = {row.name: row.sql for row in found}
     assert "BETWEEN 0 AND capacity" in made["rounds"]
@@ -60,7 +60,8 @@ def test_two_stores_cannot_write_at_the_same_time(server) -> None:
 def test_a_database_that_cannot_be_written_is_unavailable(server) -> None:
     server.create_task()
     phone = server.phone()
-    with server.server.coordinator._store._transaction(is_write=True) as connection:
+    store = server.server.coordinator._store
+    with store._connected(store._dialect.write) as connection:
         connection.exec_driver_sql("DROP TABLE history")
     with pytest.raises(Unavailable):
         phone.check_in()

@@ -50,7 +50,7 @@ def test_a_database_of_the_first_version_keeps_every_row(first_version: Path) ->
 
 def test_references_hold_after_an_upgrade_and_are_checked_again(first_version: Path) -> None:
     store = Store.open(file_url(first_version), connections=1)
-    with store._transaction(is_write=True) as connection:
+    with store._connected(store._dialect.write) as connection:
         assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
     store.close()
