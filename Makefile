@@ -3,18 +3,24 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test test-slow check bench package clean
+TESTS := $(BIN)/python -m pytest -n 2 --dist worksteal
+
+.PHONY: demo test test-slow test-all check bench package clean
 
 # Federated learning in front of your eyes: export, server, 100 phones, report in build/demo.
 demo: $(READY)
 	$(BIN)/pocketfed demo --out build/demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+	$(TESTS) -m "not slow"
 
 # The long ones: killed servers, whole exports, every layer.
 test-slow: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m slow
+	$(TESTS) -m slow
+
+# Both in one run, which imports TensorFlow and makes what tests share once: for CI.
+test-all: $(READY)
+	$(TESTS)
 
 check: $(READY) build/pocketfed
 	$(BIN)/ruff format --check .

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import flags
 
-from ..client import AdminClient
 from ..protocol.admin import TaskSummary
 from ..protocol.artifact import Artifact
 from .flags import Values, admin_of
 from .parsing import exactly, optional_path, required
 from .tables import show_evaluations
+
+if TYPE_CHECKING:
+    from ..client import AdminClient
 
 
 def group(values: Values) -> None:
@@ -41,17 +44,17 @@ def evaluation(values: Values) -> None:
 
 
 def pause(words: list[str], values: Values) -> None:
-    task = _turn(words, values, AdminClient.pause)
+    task = _turn(words, values, lambda admin, name: admin.pause(name))
     print(f"task {task.name} is {task.status}")
 
 
 def resume(words: list[str], values: Values) -> None:
-    task = _turn(words, values, AdminClient.resume)
+    task = _turn(words, values, lambda admin, name: admin.resume(name))
     print(f"task {task.name} is {task.status}")
 
 
 def stop(words: list[str], values: Values) -> None:
-    task = _turn(words, values, AdminClient.stop)
+    task = _turn(words, values, lambda admin, name: admin.stop(name))
     print(f"task {task.name} is {task.status} after {task.committed} rounds")
 
 

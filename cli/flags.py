@@ -9,14 +9,17 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import msgspec
 from absl import flags
 
-from ..client import AdminClient, Session
 from ..protocol.errors import ConfigError
 from ..protocol.plan import Plan, RoundSettings
 from . import choices
+
+if TYPE_CHECKING:
+    from ..client import AdminClient
 
 Values = flags.FlagValues
 Group = Callable[[Values], None]
@@ -244,6 +247,8 @@ def admin_token_of(values: Values) -> str:
 @contextlib.contextmanager
 def admin_of(values: Values) -> Iterator[AdminClient]:
     """The operator's client the flags ask for; raises ConfigError without a token."""
+    from ..client import AdminClient, Session
+
     token = admin_token_of(values)
     with Session(values.server) as session:
         yield AdminClient(session, token=token)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..protocol.errors import ConfigError
-from .attestation import PlayIntegrity, Verifier
+from .attestation import Verifier
 from .limits import Limit
 from .workers import FOLDS
 
@@ -236,6 +236,8 @@ class Config:
         """What vouches for devices; raises ConfigError when its keys cannot be read."""
         if self.attestation == "none":
             return None
+        from .play_integrity import PlayIntegrity
+
         return PlayIntegrity.from_text(
             package=self.play_integrity_package,
             decryption_key=self.play_integrity_decryption_key,

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect, text
+
+_VERSIONS = Path(__file__).parent / "versions"
 
 
-def upgrade(connection: Connection, revision: str = "head") -> None:
-    """Brings a database to a revision, the newest by default, within the caller's transaction."""
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it announces every start
-    config = _config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, revision)
+def upgrade(connection: Connection, revision: str = "") -> None:
+    """Brings a database to a revision, else the newest, within the caller's transaction."""
+    wanted = revision or newest()
+    if _current(connection) != wanted:
+        from .upgrading import run  # slow to import, and few starts need it
+
+        run(connection, wanted)
 
 
 def is_newest(connection: Connection) -> bool:
     """Whether a database is of the newest revision; changes nothing."""
-    found = MigrationContext.configure(connection).get_current_revision()
-    return found == ScriptDirectory.from_config(_config()).get_current_head()
+    return _current(connection) == newest()
 
 
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
-    config.set_main_option("path_separator", "os")
-    return config
+def newest() -> str:
+    """The last revision; files are named after their revisions, which are numbered in order."""
+    return max(path.stem[1:5] for path in _VERSIONS.glob("v*.py"))
+
+
+def _current(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.execute(text("SELECT version_num FROM alembic_version"))
+    return found.scalar_one_or_none()

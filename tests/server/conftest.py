@@ -11,6 +11,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -49,6 +50,7 @@ from pocketfed.protocol.plan import Plan, RetryWindow, RoundSettings
 from pocketfed.protocol.weights import Weights, WeightSpec
 from pocketfed.server import Config, create_app
 from pocketfed.server.attestation import Verifier
+from pocketfed.server.store import Store, file_url
 
 SPEC = WeightSpec.of({"dense/kernel": (3, 4), "dense/bias": (4,)})
 CHECK_IN = CheckIn(client_version="1")
@@ -133,6 +135,23 @@ def load(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@cache
+def empty_tables() -> bytes:
+    """An SQLite file with all tables and no row: each revision is applied once, not per server."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "pocketfed.sqlite3"
+        Store.open(file_url(file), connections=1).close()
+        return file.read_bytes()
+
+
+def lay_tables(data: Path) -> None:
+    """Gives a folder that has no database one that is up to date."""
+    file = data / "pocketfed.sqlite3"
+    if not file.exists():
+        data.mkdir(exist_ok=True)
+        file.write_bytes(empty_tables())
 
 
 @dataclass
@@ -227,6 +246,8 @@ class Rehearsal:
     def __post_init__(self) -> None:
         self.entropy = random.Random(self.seed).randbytes
         self.sessions: list[Session] = []
+        if not self.database:
+            lay_tables(self.data)
         self.start()
 
     def start(self) -> None:
@@ -495,6 +516,8 @@ class Live:
         self.flags = [f"--data_dir={self.data}", f"--database={database}", *flags]
         self.flags.append("--keep_updates_s=0")
         self.sessions: list[Session] = []
+        if not database:
+            lay_tables(self.data)
         self.start()
 
     def start(self) -> None:

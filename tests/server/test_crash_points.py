@@ -1,8 +1,9 @@
 """A server that dies at any step ends where an undisturbed one does, and keeps what it has said.
 
 Phones serve a task with momentum for three rounds, of which one is abandoned by its guard and one
-by its deadline on the way. The process that is to die does so at the points of crashing.py; it is
-started again, and whoever got no answer repeats the request. Time moves when the test says so.
+by its deadline on the way. The process that is to die does so at the points of crashing.py, one
+after the other; after each death what it left is audited, it is started again, and whoever got no
+answer repeats the request. Time moves when the test says so.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -41,7 +43,7 @@ from pocketfed.protocol.messages import (
 from pocketfed.protocol.plan import Plan, RoundSettings
 from pocketfed.protocol.weights import Weights, WeightSpec
 from pocketfed.server import Config
-from pocketfed.server.audit import audit
+from pocketfed.server.audit import Finding, audit
 from pocketfed.server.blobs import FolderBlobs
 from pocketfed.server.store import Store, file_url
 from pocketfed.server.sweeper import ORPHAN_TTL_S, Sweeper
@@ -97,6 +99,8 @@ COORDINATION: Deaths = (
     ("release: committed", 1),
 )
 EVERY = BEGINNING + DELIVERY + COORDINATION
+# Where an audit finds no tables yet, or files gone whose rows go when the next start releases them.
+UNFINISHED = ("tables: half", "release: before")
 
 SPEC = WeightSpec.of({"kernel": (30, 20)})
 EXAMPLES = (10, 3, 77)
@@ -176,8 +180,11 @@ class Fleet:
                 self._rise()
 
     def wait_until(self, holds: Callable[[TaskHistory], bool]) -> None:
-        give_up_at = time.monotonic() + 30.0
+        """Each death on the way gives it 30 s more."""
+        ahead, give_up_at = len(self.deaths), time.monotonic() + 30.0
         while not holds(self.ask(lambda: self.admin.history("task"))):
+            if len(self.deaths) < ahead:
+                ahead, give_up_at = len(self.deaths), time.monotonic() + 30.0
             assert time.monotonic() < give_up_at
             if self._mortal.poll() is not None:
                 self._bury()
@@ -272,7 +279,11 @@ class Fleet:
         last_words += self._mortal.stdout.read()
         self._mortal.stdout.close()
         point, _ = self.deaths.popleft()
-        assert (code, last_words) == (-signal.SIGKILL, f"died at {point}\n")
+        # A coordinator's thread may die while another thread still says where the server is.
+        words = [line for line in last_words.splitlines() if not line.startswith("pocketfed")]
+        assert (code, words) == (-signal.SIGKILL, [f"died at {point}"])
+        if point not in UNFINISHED and not self._others:  # others keep an audit off the folder
+            require_sound(self, point)
         self.wait(2 * LEASE_S)
 
 
@@ -475,8 +486,18 @@ def require_nothing_left_over(fleet: Fleet) -> None:
     assert fleet.blobs() == needed
 
 
+def found(fleet: Fleet) -> list[Finding]:
+    return audit(Config(data_dir=fleet.data, database=fleet.database, keep_updates_s=KEEP_S))
+
+
+def require_sound(fleet: Fleet, point: str) -> None:
+    """What a death leaves is right, but for updates kept too long: the next start releases them."""
+    broken = [one for one in found(fleet) if one.violations]
+    assert [one for one in broken if one.invariant.letter != "h"] == [], point
+
+
 def require_nothing_to_find(fleet: Fleet) -> None:
-    findings = audit(Config(data_dir=fleet.data, database=fleet.database, keep_updates_s=KEEP_S))
+    findings = found(fleet)
     assert [line for one in findings for line in one.violations] == []
     recomputed = [one.count for one in findings if one.invariant.looked_at == "rounds"]
     assert recomputed == [1]  # the bytes of the last round are still kept
@@ -495,25 +516,35 @@ def test_every_point_has_its_turn() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("death", EVERY, ids=[point for point, _ in EVERY])
-def test_a_death_changes_no_bit_and_loses_nothing(begin, undisturbed, death) -> None:
-    live_through(begin((death,)), undisturbed)
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+def test_deaths_while_all_begins_lose_nothing(begin, undisturbed, request, database) -> None:
+    with an_empty(database, request) as url:
+        live_through(begin(BEGINNING, database=url), undisturbed)
 
 
 @pytest.mark.slow
-def test_deaths_while_all_begins_lose_nothing_in_postgresql(begin, undisturbed, cluster) -> None:
-    empty = cluster.create(template="template1")
-    live_through(begin(BEGINNING, database=empty), undisturbed)
-    cluster.drop(empty)
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+def test_deaths_while_phones_deliver_lose_nothing(begin, undisturbed, database) -> None:
+    live_through(begin(DELIVERY, database=database), undisturbed)
 
 
 @pytest.mark.slow
-def test_deaths_while_phones_deliver_lose_nothing_in_postgresql(
-    begin, undisturbed, postgresql
-) -> None:
-    live_through(begin(DELIVERY, database=postgresql), undisturbed)
+def test_deaths_while_rounds_move_on_lose_nothing(begin, undisturbed) -> None:
+    live_through(begin(COORDINATION), undisturbed)
 
 
 @pytest.mark.slow
 def test_deaths_of_a_coordinator_of_its_own_lose_nothing(begin, undisturbed, postgresql) -> None:
     live_through(begin(COORDINATION, database=postgresql, is_apart=True), undisturbed)
+
+
+@contextmanager
+def an_empty(kind: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a PostgreSQL database without tables, or none for a file that is not there yet."""
+    if kind == "sqlite":
+        yield ""
+        return
+    cluster = request.getfixturevalue("cluster")
+    url = cluster.create(template="template1")
+    yield url
+    cluster.drop(url)

@@ -61,10 +61,15 @@ class FaultProxy:
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.faults: list[Fault] = []
         self._threads: list[threading.Thread] = []
+        self._connections: list[socket.socket] = []
         self._start(self._accept)
 
     def close(self) -> None:
+        """Ends every connection, so that no thread waits for bytes that will not come."""
         self._listener.close()
+        for connection in self._connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join(10.0)
 
@@ -87,6 +92,7 @@ class FaultProxy:
     def _serve(self, phone: socket.socket, fault: Fault) -> None:
         time.sleep(fault.delay_s)
         with phone, socket.create_connection(self._server) as server:
+            self._connections += [phone, server]
             phone.settimeout(5.0)
             server.settimeout(5.0)
             sent: list[bytes] = []
@@ -127,6 +133,7 @@ class FaultProxy:
     def _replay(self, sent: bytes) -> None:
         """A second copy of all that was sent reaches the server; nobody hears the answers."""
         with suppress(OSError), socket.create_connection(self._server, timeout=5.0) as server:
+            self._connections.append(server)
             server.sendall(sent)
             server.shutdown(socket.SHUT_WR)
             while server.recv(65536):

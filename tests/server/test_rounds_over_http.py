@@ -6,7 +6,8 @@ from pocketfed.protocol.admin import RoundPhase, TaskStatus
 from pocketfed.protocol.folding import Sgd
 from pocketfed.protocol.messages import Assignment, Outcome, RejectionReason, Report
 
-pytestmark = pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
+# For what each database counts, orders, locks or leaves out in a way of its own.
+both = pytest.mark.parametrize("database", ["sqlite", "postgresql"], indirect=True)
 
 
 def tick(server):
@@ -17,6 +18,7 @@ def phases(server):
     return [(round_.round, round_.attempt, str(round_.phase)) for round_ in server.rounds()]
 
 
+@both
 def test_a_round_moves_the_checkpoint_by_the_weighted_mean(server) -> None:
     server.create_task()
     server.phone().serve(server.delta(0.5), num_examples=10)
@@ -62,6 +64,7 @@ def test_more_devices_are_assigned_than_reports_wanted_and_no_more(server) -> No
     assert [isinstance(answer, Assignment) for answer in answers] == [True] * 6 + [False] * 2
 
 
+@both
 def test_places_that_came_back_are_given_again_while_reporting(server) -> None:
     server.create_task()
     phones = [server.phone() for _ in range(3)]
@@ -90,6 +93,7 @@ def test_the_selection_clock_does_not_run_before_the_first_device(server) -> Non
     assert phases(server) == [(1, 1, "selecting")]
 
 
+@both
 def test_too_few_devices_abandon_the_selection(server) -> None:
     server.create_task(goal=4, compute_timeout_s=1000.0)
     server.phone().check_in()
@@ -110,6 +114,7 @@ def test_the_minimum_at_the_deadline_is_committed(server) -> None:
     assert np.array_equal(server.weights(), np.full(16, 1.5, np.float32))
 
 
+@both
 def test_below_the_minimum_the_next_attempt_starts_from_the_same_checkpoint(server) -> None:
     server.create_task(compute_timeout_s=1000.0)
     phone = server.phone()
@@ -153,6 +158,7 @@ def test_an_update_that_equals_the_new_checkpoint_does_not_take_it_along(server)
     assert np.array_equal(server.weights(), np.full(16, 0.5, np.float32))
 
 
+@both
 def test_an_update_that_another_open_round_holds_too_is_kept(server) -> None:
     server.create_task("quick", population="phones", goal=1)
     server.create_task("slow", population="tablets", goal=2)
@@ -164,6 +170,7 @@ def test_an_update_that_another_open_round_holds_too_is_kept(server) -> None:
     assert receipt.sha256 in server.blobs()
 
 
+@both
 def test_a_place_given_late_in_a_round_expires_on_time(server) -> None:
     server.create_task()
     for _ in range(3):
@@ -177,6 +184,7 @@ def test_a_place_given_late_in_a_round_expires_on_time(server) -> None:
     assert isinstance(server.phone().check_in(), Assignment)
 
 
+@both
 def test_a_summary_counts_what_became_of_every_place(server) -> None:
     server.create_task(goal=2, over_selection=4.0, compute_timeout_s=50.0)
     failing, aborting, expiring, late = (server.phone() for _ in range(4))
@@ -198,6 +206,7 @@ def test_a_summary_counts_what_became_of_every_place(server) -> None:
     assert (summary.opened_at, summary.closed_at) == (1_000_000.0, 1_000_050.0)
 
 
+@both
 def test_a_device_that_is_silent_when_its_round_closes_is_counted_as_assigned_alone(
     server,
 ) -> None:
@@ -213,6 +222,7 @@ def test_a_device_that_is_silent_when_its_round_closes_is_counted_as_assigned_al
     assert (closed.late, closed.dropped, closed.failed) == (0, 0, 0)
 
 
+@both
 def test_updates_without_a_loss_leave_it_out_of_the_mean(server) -> None:
     server.create_task()
     server.phone().serve(server.delta(0.5), loss=None)
@@ -220,6 +230,7 @@ def test_updates_without_a_loss_leave_it_out_of_the_mean(server) -> None:
     assert server.rounds()[0].train_loss == 3.0
 
 
+@both
 def test_every_transition_leaves_a_row_in_order(server) -> None:
     server.create_task(goal=1)
     server.phone().serve(server.delta(0.5))
@@ -253,6 +264,7 @@ def test_a_round_whose_update_was_damaged_on_disk_is_not_committed(server) -> No
     assert server.admin.history("task").task.committed == 0
 
 
+@both
 def test_a_coordinator_whose_round_was_claimed_again_does_not_commit(server, monkeypatch) -> None:
     server.create_task(goal=1)
     coordinator = server.server.coordinator
@@ -272,6 +284,7 @@ def test_a_coordinator_whose_round_was_claimed_again_does_not_commit(server, mon
     assert [row["version"] for row in server.rows("checkpoints")] == [0, 1]
 
 
+@both
 def test_a_stopped_task_abandons_its_round_and_its_updates(server) -> None:
     server.create_task()
     before = server.blobs()

@@ -4,6 +4,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 from pocketfed.server import migrations
 from pocketfed.server.store import Store, file_url
 from sqlalchemy import create_engine
@@ -54,3 +55,22 @@ def test_references_hold_after_an_upgrade_and_are_checked_again(first_version: P
         assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
         assert connection.exec_driver_sql("PRAGMA foreign_keys").scalar() == 1
     store.close()
+
+
+def test_the_newest_revision_is_the_head_that_alembic_finds() -> None:
+    scripts = ScriptDirectory(str(Path(migrations.__file__).parent))
+    assert migrations.newest() == scripts.get_current_head()
+
+
+def test_a_database_is_of_no_revision_then_of_an_old_one_then_of_the_newest(
+    first_version: Path, tmp_path: Path
+) -> None:
+    found = []
+    for path in (tmp_path / "none.sqlite3", first_version):
+        engine = create_engine(f"sqlite:///{path}")
+        with engine.begin() as connection:
+            found.append(migrations.is_newest(connection))
+            migrations.upgrade(connection)
+            found.append(migrations.is_newest(connection))
+        engine.dispose()
+    assert found == [False, True, False, True]
