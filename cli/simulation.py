@@ -18,10 +18,11 @@ import numpy as np
 
 from ..client import AdminClient, Session
 from ..device_sim.conditions import Conditions
-from ..device_sim.datasets import Dataset, Examples
+from ..device_sim.datasets import Dataset
 from ..device_sim.fleet import FleetSettings, LiveFleet, VirtualClock, VirtualFleet
 from ..device_sim.live_table import LiveTable
 from ..device_sim.monitor import Monitor
+from ..device_sim.ownership import Ownership, Partitioned
 from ..device_sim.partitions import summarise, unbalanced_dirichlet
 from ..device_sim.report import RunFacts, Summary, summarise_run, write_report
 from ..device_sim.sessions import SessionOutcome, SessionRecord, Tallies
@@ -192,7 +193,7 @@ def _with_task(scenario: Scenario, artifact: Artifact, admin: AdminClient) -> Ad
     return admin
 
 
-def _owners(scenario: Scenario, dataset: Dataset) -> tuple[list[Examples], tuple[str, str]]:
+def _owners(scenario: Scenario, dataset: Dataset) -> tuple[Ownership, tuple[str, str]]:
     """What each phone owns, and a line for the reader about it."""
     labels = dataset.train.y
     parts = unbalanced_dirichlet(
@@ -202,7 +203,7 @@ def _owners(scenario: Scenario, dataset: Dataset) -> tuple[list[Examples], tuple
         sigma=scenario.sigma,
         rng=stream(scenario.seed, Purpose.OWNERSHIP),
     )
-    owned = [dataset.train.take(part) for part in parts]
+    owned = Partitioned.of_parts(dataset.train, parts)
     return owned, ("Examples per phone", str(summarise(parts, labels)))
 
 

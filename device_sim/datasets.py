@@ -29,7 +29,7 @@ class Examples:
     def __len__(self) -> int:
         return len(self.y)
 
-    def take(self, indices: npt.NDArray[np.int64]) -> Examples:
+    def take(self, indices: npt.NDArray[np.integer]) -> Examples:
         """The examples at ``indices``, in that order."""
         return Examples(self.x[indices], self.y[indices])
 
