@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .datasets import Examples
+from .data.examples import Examples
 
 
 class Ownership(Protocol):
@@ -38,21 +38,21 @@ class Ownership(Protocol):
 
 @dataclass(frozen=True)
 class Partitioned:
-    """A data set shared out: ``rows`` lists its examples owner by owner, int32 or int64.
+    """A data set shared out: ``rows`` lists its examples owner by owner, in four bytes each.
 
     Phone d owns ``rows[starts[d]:starts[d + 1]]``. The data set's arrays may be memory-mapped; of
     them only what a working phone owns is copied.
     """
 
     examples: Examples
-    rows: npt.NDArray[np.integer]
+    rows: npt.NDArray[np.int32]
     starts: npt.NDArray[np.int64]
 
     @classmethod
     def of_parts(cls, examples: Examples, parts: Sequence[npt.NDArray[np.integer]]) -> Partitioned:
         """Gives each phone one array of indices."""
         starts = np.cumsum([0, *map(len, parts)], dtype=np.int64)
-        rows = np.concatenate(parts).astype(np.int32 if len(examples) < 2**31 else np.int64)
+        rows = np.concatenate(parts).astype(np.int32)
         return cls(examples, rows, starts)
 
     @property

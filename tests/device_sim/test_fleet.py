@@ -7,8 +7,8 @@ import httpx
 import numpy as np
 import pytest
 from pocketfed.client import Session
-from pocketfed.device_sim import partitions
 from pocketfed.device_sim.conditions import Conditions
+from pocketfed.device_sim.data import partitions
 from pocketfed.device_sim.fleet import FleetSettings, LiveFleet, VirtualClock, VirtualFleet
 from pocketfed.device_sim.ownership import Partitioned
 from pocketfed.device_sim.retrying import RetryPolicy

