@@ -9,6 +9,7 @@ from typing import Protocol
 
 from ...protocol.errors import DataError
 from .dataset import Dataset
+from .handwriting import HANDWRITING
 from .images import FASHION_MNIST, MNIST
 
 
@@ -30,7 +31,9 @@ class Recipe(Protocol):
         ...
 
 
-DATASETS: Mapping[str, Recipe] = {recipe.name: recipe for recipe in (MNIST, FASHION_MNIST)}
+DATASETS: Mapping[str, Recipe] = {
+    recipe.name: recipe for recipe in (MNIST, FASHION_MNIST, HANDWRITING)
+}
 
 
 def fetch(
