@@ -54,13 +54,12 @@ def _owners(values: Values) -> None:
 
 
 def _simulate(words: list[str], values: Values) -> None:
-    from ..device_sim.data.datasets import fetch
     from . import data_flags
     from .simulation import Scenario, live, virtual
 
     (task,) = exactly(words, "TASK")
     artifact = Artifact.read(Path(required(values, "artifact")))
-    dataset = fetch(values.dataset, data_dir=optional_path(values.data_dir))
+    dataset = data_flags.dataset_of(values)
     scenario = Scenario(
         task=task,
         population=values.population,

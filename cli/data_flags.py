@@ -5,11 +5,13 @@ from __future__ import annotations
 import msgspec
 from absl import flags
 
-from ..device_sim.data.datasets import DATASETS
+from ..device_sim.data.dataset import Dataset
+from ..device_sim.data.datasets import DATASETS, fetch
 from ..device_sim.data.sharing import PHONES, Partition
 from ..protocol.errors import ConfigError
 from . import choices
 from .flags import Values
+from .parsing import optional_path
 
 
 def owners(values: Values) -> None:
@@ -35,6 +37,19 @@ def owners(values: Values) -> None:
         lower_bound=1,
         flag_values=values,
     )
+    flags.DEFINE_integer(
+        "test_examples",
+        None,
+        "measure checkpoints on so many of the test examples; on all of them if not given",
+        lower_bound=1,
+        flag_values=values,
+    )
+
+
+def dataset_of(values: Values) -> Dataset:
+    """The data set by the flags; raises DataError."""
+    dataset = fetch(values.dataset, data_dir=optional_path(values.data_dir))
+    return dataset.tested_on(values.test_examples or len(dataset.test))
 
 
 def partition_of(values: Values) -> Partition | None:

@@ -27,6 +27,7 @@ class Purpose(IntEnum):
     WRITER = 11
     TEST_WRITER = 12
     ROLES = 13
+    TESTED = 14
 
 
 def stream(seed: int, purpose: Purpose, *keys: int) -> np.random.Generator:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from ..ownership import Ownership
+from ..streams import Purpose, stream
 from .examples import Examples
 
 # (phones or None for as many as there are, seed) -> who owns what
@@ -24,3 +27,10 @@ class Dataset:
     train: Examples
     test: Examples
     natural: Natural | None = None
+
+    def tested_on(self, count: int) -> Dataset:
+        """The same, with at most ``count`` of its test examples, the same ones in every run."""
+        if count >= len(self.test):
+            return self
+        chosen = stream(0, Purpose.TESTED).permutation(len(self.test))[:count]
+        return replace(self, test=self.test.take(np.sort(chosen)))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
 from ...protocol.errors import DataError
+from .cache import default_cache_dir
 from .dataset import Dataset
 from .handwriting import HANDWRITING
 from .images import FASHION_MNIST, MNIST
+from .shakespeare import SHAKESPEARE
 
 
 class Recipe(Protocol):
@@ -32,7 +33,7 @@ class Recipe(Protocol):
 
 
 DATASETS: Mapping[str, Recipe] = {
-    recipe.name: recipe for recipe in (MNIST, FASHION_MNIST, HANDWRITING)
+    recipe.name: recipe for recipe in (MNIST, FASHION_MNIST, HANDWRITING, SHAKESPEARE)
 }
 
 
@@ -51,9 +52,3 @@ def fetch(
     if recipe is None:
         raise DataError(f"there is no data set {name!r}; choose one of {', '.join(recipes)}")
     return recipe.fetch(data_dir=data_dir, cache_dir=(cache_dir or default_cache_dir()) / name)
-
-
-def default_cache_dir(environ: Mapping[str, str] = os.environ) -> Path:
-    """``$POCKETFED_CACHE``, or ``~/.cache/pocketfed``."""
-    given = environ.get("POCKETFED_CACHE")
-    return Path(given) if given else Path.home() / ".cache" / "pocketfed"

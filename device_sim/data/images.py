@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ import numpy.typing as npt
 
 from ...protocol import wire
 from ...protocol.errors import DataError
-from . import idx
+from . import cache, idx
 from .dataset import Dataset
 from .examples import Examples
 from .sources import Archive, Folder, NpmPackage, Part, Source
@@ -39,16 +37,16 @@ class Images:
         """From the folder that is demanded, else from the cache, else from the first source."""
         if data_dir is not None:
             return self._read(Folder(data_dir, self.archive))
-        cache = Folder(cache_dir, self.archive)
+        cached = Folder(cache_dir, self.archive)
         tried: list[str] = []
-        for source in (cache, *self.sources):
+        for source in (cached, *self.sources):
             try:
                 dataset = self._read(source)
             except DataError as error:
                 tried.append(str(error))
                 continue
-            if source is not cache:
-                self._keep(dataset, cache.path)
+            if source is not cached:
+                self._keep(dataset, cached.path)
             return dataset
         raise DataError(
             f"{self.name} cannot be had ({'; '.join(tried)}): "
@@ -73,7 +71,7 @@ class Images:
             "y_test": dataset.test.y,
         }
         for part in self.parts:
-            write(folder / part.file, idx.encode(arrays[part.key].astype(np.uint8)))
+            cache.write(folder / part.file, idx.encode(arrays[part.key].astype(np.uint8)))
 
 
 def _decoded(part: Part, raw: bytes, source: Source) -> npt.NDArray[np.uint8]:
@@ -86,23 +84,6 @@ def _decoded(part: Part, raw: bytes, source: Source) -> npt.NDArray[np.uint8]:
     if part.shape is not None and array.shape != part.shape:
         raise DataError(f"{source} has {part.file} of shape {array.shape}, expected {part.shape}")
     return array
-
-
-def write(path: Path, raw: bytes) -> None:
-    """Puts a file into the cache in one step, so that no reader ever sees half of it."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(file.name).chmod(0o644)
-        Path(file.name).replace(path)
-    except OSError as error:
-        raise DataError(
-            f"{path.parent} cannot be written ({error.strerror}); "
-            "set POCKETFED_CACHE to a folder that can"
-        ) from error
 
 
 MNIST = Images(

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from pocketfed.device_sim.data import idx
-from pocketfed.device_sim.data.datasets import DATASETS, default_cache_dir, fetch
+from pocketfed.device_sim.data.cache import default_cache_dir
+from pocketfed.device_sim.data.datasets import DATASETS, fetch
 from pocketfed.device_sim.data.images import MNIST, Images
 from pocketfed.device_sim.data.sources import Archive, NpmPackage
 from pocketfed.protocol.artifact import InputScale
