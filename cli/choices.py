@@ -17,7 +17,7 @@ _CHOICES = {
 
 def helps() -> dict[str, str]:
     """The help of each such flag: what it decides, and the kinds with their numbers."""
-    return {name: f"{text}: {usages(_type_of(name))}" for name, text in _CHOICES.items()}
+    return {name: f"{text}: {'; '.join(_kinds(name))}" for name, text in _CHOICES.items()}
 
 
 def default(name: str) -> str:
@@ -43,16 +43,11 @@ def choice_of(name: str, text: str) -> dict[str, object]:
     return fields
 
 
-def usages(union: object) -> str:
-    """The kinds of a union of records with their numbers, to be read in a help text."""
-    return "; ".join(_usage(kind) for kind in get_args(union))
-
-
-def _type_of(name: str) -> object:
+def _kinds(name: str) -> list[str]:
     (field,) = [one for one in msgspec.structs.fields(RoundSettings) if one.name == name]
-    return field.type
+    return [_usage(kind) for kind in get_args(field.type)]
 
 
 def _usage(kind: type[msgspec.Struct]) -> str:
     numbers = ", ".join(field.name for field in msgspec.structs.fields(kind))
-    return f"{kind.__struct_config__.tag} ({numbers})".removesuffix(" ()")
+    return f"{kind.__struct_config__.tag} ({numbers})"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import msgspec
 from absl import flags
 
@@ -26,8 +28,8 @@ def owners(values: Values) -> None:
     flags.DEFINE_string(
         "partition",
         None,
-        f"who owns what, KIND:NAME=VALUE,NAME=VALUE: {choices.usages(Partition)}; if not given, "
-        "natural where the data set knows its owners, else dirichlet",
+        f"who owns what, KIND:NAME=VALUE,NAME=VALUE: {usages()}; if not given, natural where the "
+        "data set knows its owners, else dirichlet",
         flag_values=values,
     )
     flags.DEFINE_integer(
@@ -46,6 +48,11 @@ def owners(values: Values) -> None:
     )
 
 
+def usages() -> str:
+    """Every kind of partition with its numbers and their defaults, as one may write them."""
+    return "; ".join(_usage(kind) for kind in get_args(Partition))
+
+
 def dataset_of(values: Values) -> Dataset:
     """The data set by the flags; raises DataError."""
     dataset = fetch(values.dataset, data_dir=optional_path(values.data_dir))
@@ -61,6 +68,14 @@ def partition_of(values: Values) -> Partition | None:
     try:
         partition: Partition = msgspec.convert(fields, Partition)
     except msgspec.ValidationError as error:
-        reason = f"{error}; the kinds are {choices.usages(Partition)}"
+        reason = f"{error}; choose one of {usages()}"
         raise ConfigError("partition", text, reason) from error
     return partition
+
+
+def _usage(kind: type[msgspec.Struct]) -> str:
+    numbers = [
+        f"{field.name}={msgspec.json.encode(field.default).decode()}"
+        for field in msgspec.structs.fields(kind)
+    ]
+    return ":".join([str(kind.__struct_config__.tag), ",".join(numbers)]).removesuffix(":")

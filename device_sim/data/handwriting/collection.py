@@ -13,9 +13,9 @@ from ...streams import Purpose, stream
 from ..dataset import Dataset
 from ..drawn import drawn_size
 from ..examples import Examples, joined
+from ..sharing import PHONES
 from .writers import Writer
 
-PHONES = 100
 TRAIN_WRITERS, TEST_WRITERS, TEST_EACH = 100, 100, 50
 # The examples that ignore a run's seed: those to test with, and those to be dealt otherwise.
 _FIXED_SEED = 0

@@ -39,6 +39,9 @@ ACT II.
 
 What nobody says after a heading.
 
+III.
+Nor here.
+
 *** END OF THE PLAY ***
 
 The licence.
@@ -67,6 +70,11 @@ def test_one_speaker_is_one_role_in_the_order_of_the_play():
 )
 def test_a_sentence_is_no_speaker(line):
     assert list(spoken(f"ACT I\n\nLEAR.\nWhat?\n\n{line}\nGo on.")) == ["LEAR"]
+
+
+def test_a_name_alone_speaks_after_it_and_a_title_alone_ends_a_speech():
+    text = "ACT I\n\nLEAR.\n[Aside]\n\nHowl.\n\nTHE NEXT PLAY\n\nby Nobody\n\nLEAR.\nMore."
+    assert spoken(text) == {"LEAR": ["Howl.", "More."]}
 
 
 def test_nobody_speaks_in_a_poem():
