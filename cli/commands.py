@@ -47,21 +47,26 @@ class Command:
 SIMULATED_RETRY = RetryWindow(min_s=60.0, max_s=300.0)
 
 
+def _owners(values: Values) -> None:
+    from . import data_flags
+
+    data_flags.owners(values)
+
+
 def _simulate(words: list[str], values: Values) -> None:
-    from ..device_sim.datasets import fetch
+    from . import data_flags
     from .simulation import Scenario, live, virtual
 
     (task,) = exactly(words, "TASK")
     artifact = Artifact.read(Path(required(values, "artifact")))
-    dataset = fetch("mnist", data_dir=optional_path(values.data_dir))
+    dataset = data_flags.dataset_of(values)
     scenario = Scenario(
         task=task,
         population=values.population,
         plan=groups.plan_of(values, default=artifact.manifest.plan),
         settings=groups.settings_of(values, default=RoundSettings(goal=10, retry=SIMULATED_RETRY)),
         phones=values.phones,
-        alpha=values.alpha,
-        sigma=values.sigma,
+        partition=data_flags.partition_of(values),
         drop_out=values.drop_out,
         seed=values.seed,
         target=values.target,
@@ -98,7 +103,7 @@ def _demo(words: list[str], values: Values) -> None:
 
 
 def _data_fetch(words: list[str], values: Values) -> None:
-    from ..device_sim.datasets import fetch
+    from ..device_sim.data.datasets import fetch
 
     (name,) = exactly(words, "NAME")
     dataset = fetch(name, data_dir=optional_path(values.data_dir))
@@ -244,13 +249,14 @@ COMMANDS = {
         Command(
             "simulate",
             "TASK --artifact=DIR --out=DIR",
-            "Runs a fleet of phones on MNIST: in this process on a virtual clock, or over HTTP.",
+            "Runs a fleet of phones: in this process on a virtual clock, or over HTTP.",
             (
                 groups.out,
                 groups.simulate,
                 groups.task,
                 groups.plan,
                 groups.rounds,
+                _owners,
                 groups.fleet,
                 groups.data,
                 groups.connection,
@@ -260,7 +266,7 @@ COMMANDS = {
         Command(
             "data fetch",
             "NAME",
-            "Downloads and checks a data set (mnist).",
+            "Brings a data set into the cache, or reads it from --data_dir, and checks it.",
             (groups.data,),
             _data_fetch,
         ),

@@ -75,7 +75,7 @@ def roll_back(words: list[str], values: Values) -> None:
 
 
 def evaluate(words: list[str], values: Values) -> None:
-    from ..device_sim.datasets import fetch
+    from ..device_sim.data.datasets import fetch
     from .evaluation import measure
 
     exactly(words)

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..client import Session
-from ..device_sim.datasets import fetch
+from ..device_sim.data.datasets import fetch
+from ..device_sim.data.sharing import Dirichlet
 from ..device_sim.report import Summary
 from ..protocol.errors import PocketFedError, Unavailable
 from ..protocol.plan import Plan, RetryWindow, RoundSettings
@@ -46,8 +47,7 @@ def scenario_of(
             retry=RetryWindow(min_s=0.2, max_s=1.0),
         ),
         phones=phones,
-        alpha=1.0,
-        sigma=1.0,
+        partition=Dirichlet(alpha=1.0, sigma=1.0),
         drop_out=0.06,
         seed=seed,
         target=target,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..client import AdminClient
-from ..device_sim.datasets import Examples
+from ..device_sim.data.examples import Examples
 from ..device_sim.measuring import metrics_of
 from ..device_sim.trainers import LiteRTTrainer
 from ..protocol import wire

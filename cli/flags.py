@@ -150,21 +150,6 @@ def data(values: Values) -> None:
 
 
 def fleet(values: Values) -> None:
-    flags.DEFINE_integer("phones", 100, "phones in the fleet", lower_bound=1, flag_values=values)
-    flags.DEFINE_float(
-        "alpha",
-        1.0,
-        "Dirichlet concentration of labels; small is non-IID",
-        lower_bound=1e-6,
-        flag_values=values,
-    )
-    flags.DEFINE_float(
-        "sigma",
-        1.0,
-        "log-normal spread of examples per phone; 0 is balanced",
-        lower_bound=0.0,
-        flag_values=values,
-    )
     flags.DEFINE_float(
         "drop_out",
         0.06,

@@ -10,7 +10,7 @@ import contextlib
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -18,14 +18,14 @@ import numpy as np
 
 from ..client import AdminClient, Session
 from ..device_sim.conditions import Conditions
-from ..device_sim.datasets import Dataset, Examples
+from ..device_sim.data.dataset import Dataset
+from ..device_sim.data.sharing import Partition, summarise, usual
 from ..device_sim.fleet import FleetSettings, LiveFleet, VirtualClock, VirtualFleet
 from ..device_sim.live_table import LiveTable
 from ..device_sim.monitor import Monitor
-from ..device_sim.partitions import summarise, unbalanced_dirichlet
+from ..device_sim.ownership import Ownership
 from ..device_sim.report import RunFacts, Summary, summarise_run, write_report
 from ..device_sim.sessions import SessionOutcome, SessionRecord, Tallies
-from ..device_sim.streams import Purpose, stream
 from ..device_sim.trainers import LiteRTTrainer
 from ..protocol.admin import TaskStatus
 from ..protocol.artifact import Artifact
@@ -38,24 +38,24 @@ HOPELESS = 50
 
 @dataclass(frozen=True)
 class Scenario:
-    """What is simulated: a task, the phones, their unbalanced non-IID data, and when to stop.
+    """What is simulated: a task, the phones and what they own, and when to stop.
 
-    A phone's number of examples is log-normal with spread ``sigma``, its labels are Dirichlet with
-    concentration ``alpha``. The run ends when ``target`` accuracy is reached, the task has
-    committed ``settings.rounds`` rounds, or ``limit_s`` seconds of the fleet's clock have passed.
+    Without ``partition`` it is the usual one of the data set; without ``phones`` there are 100, or
+    one for each of its natural owners. The run ends when ``target`` accuracy is reached, the task
+    has committed ``settings.rounds`` rounds, or ``limit_s`` seconds of the fleet's clock have
+    passed.
     """
 
     task: str
     population: str
     plan: Plan
     settings: RoundSettings
-    phones: int
-    alpha: float
-    sigma: float
+    phones: int | None
     drop_out: float
     seed: int
     target: float | None
     limit_s: float
+    partition: Partition | None = None
 
     @property
     def fleet(self) -> FleetSettings:
@@ -103,7 +103,7 @@ def live(
     out: Path,
 ) -> Summary:
     """Runs a scenario against the server at a URL and writes its report to ``out``."""
-    owned, details = _owners(scenario, dataset)
+    scenario, owned, details = _with_owners(scenario, dataset)
     hopes = Hopes()
     with Session(server) as session:
         admin = _with_task(scenario, artifact, AdminClient(session, token=admin_token))
@@ -130,7 +130,7 @@ def virtual(scenario: Scenario, *, artifact: Artifact, dataset: Dataset, out: Pa
     shutil.rmtree(data_dir, ignore_errors=True)
     clock = VirtualClock()
     token = "operator"  # noqa: S105  # never leaves the process
-    owned, details = _owners(scenario, dataset)
+    scenario, owned, details = _with_owners(scenario, dataset)
     hopes = Hopes()
     with (
         _app(data_dir, token, clock, seed=scenario.seed) as transport,
@@ -192,18 +192,14 @@ def _with_task(scenario: Scenario, artifact: Artifact, admin: AdminClient) -> Ad
     return admin
 
 
-def _owners(scenario: Scenario, dataset: Dataset) -> tuple[list[Examples], tuple[str, str]]:
-    """What each phone owns, and a line for the reader about it."""
-    labels = dataset.train.y
-    parts = unbalanced_dirichlet(
-        labels,
-        phones=scenario.phones,
-        alpha=scenario.alpha,
-        sigma=scenario.sigma,
-        rng=stream(scenario.seed, Purpose.OWNERSHIP),
-    )
-    owned = [dataset.train.take(part) for part in parts]
-    return owned, ("Examples per phone", str(summarise(parts, labels)))
+def _with_owners(
+    scenario: Scenario, dataset: Dataset
+) -> tuple[Scenario, Ownership, tuple[str, str]]:
+    """The scenario with its number of phones, what each owns, and a line for the reader."""
+    partition = scenario.partition or usual(dataset)
+    owned = partition.share(dataset, phones=scenario.phones, seed=scenario.seed)
+    line = f"{dataset.name}, {partition.__struct_config__.tag}: {summarise(owned)}"
+    return replace(scenario, phones=owned.phones), owned, ("Examples per phone", line)
 
 
 def _monitor(
@@ -252,7 +248,7 @@ def _report(
 ) -> Summary:
     facts = RunFacts(
         title=f"{scenario.task}: {scenario.phones} phones",
-        phones=scenario.phones,
+        phones=scenario.phones or 0,
         seed=scenario.seed,
         seconds=seconds,
         bytes_up=tallies.bytes_up,

@@ -5,7 +5,7 @@ with the phones' runtime and sends deltas; a monitor measures every checkpoint, 
 the run.
 """
 
-from .datasets import DATASETS, fetch
+from .data.datasets import DATASETS, fetch
 from .fleet import FleetSettings, LiveFleet, VirtualClock, VirtualFleet
 from .monitor import Monitor
 from .report import RunFacts, write_report

@@ -11,7 +11,7 @@ import heapq
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -19,7 +19,7 @@ from typing import Self
 
 from ..client import DeviceClient, Session
 from .conditions import Conditions, arrival_s, on_a_real_clock
-from .datasets import Examples
+from .ownership import Ownership
 from .phone import Phone, Surroundings
 from .retrying import RetryPolicy
 from .sessions import SessionRecord, Tallies
@@ -63,7 +63,7 @@ class VirtualFleet:
         self,
         settings: FleetSettings,
         *,
-        owned: Sequence[Examples],
+        owned: Ownership,
         session: Session,
         clock: VirtualClock,
         new_trainer: NewTrainer = LiteRTTrainer,
@@ -74,14 +74,14 @@ class VirtualFleet:
         around = _surroundings(settings, clock.now, new_trainer, self.tallies)
         self.phones = [
             Phone(
-                examples,
+                owned.of(device),
                 conditions=settings.conditions.of_phone(seed=settings.seed, device=device),
                 client=DeviceClient(session),
                 surroundings=around,
             )
-            for device, examples in enumerate(owned)
+            for device in range(owned.phones)
         ]
-        self._agenda = _agenda(settings, len(owned), clock.now())
+        self._agenda = _agenda(settings, owned.phones, clock.now())
 
     def run(self, *, until: Callable[[], bool]) -> None:
         """Wakes phones in order until ``until``, asked whenever a session has ended, says so.
@@ -112,7 +112,7 @@ class LiveFleet:
         self,
         settings: FleetSettings,
         *,
-        owned: Sequence[Examples],
+        owned: Ownership,
         session: Session,
         workers: int | None = None,
         new_trainer: NewTrainer = LiteRTTrainer,
@@ -126,12 +126,12 @@ class LiveFleet:
         drop_out = settings.conditions.drop_out
         self.phones = [
             Phone(
-                examples,
+                owned.of(device),
                 conditions=on_a_real_clock(drop_out=drop_out, seed=settings.seed, device=device),
                 client=DeviceClient(session),
                 surroundings=around,
             )
-            for device, examples in enumerate(owned)
+            for device in range(owned.phones)
         ]
         self._settings = settings
         self._agenda: list[tuple[float, int]] = []

@@ -9,7 +9,7 @@ from ..protocol.messages import Assignment, Outcome, Report
 from ..protocol.record import Metrics
 from ..protocol.weights import Weights
 from .conditions import PhoneConditions, evaluation_stream
-from .datasets import Examples
+from .data.examples import Examples
 from .trainers import Evaluation, Trainer
 
 

@@ -19,7 +19,7 @@ from ..protocol.admin import (
 from ..protocol.errors import Unavailable
 from ..protocol.record import Metrics
 from ..protocol.weights import WeightSpec
-from .datasets import Examples
+from .data.examples import Examples
 from .sessions import RoundTally
 from .trainers import Trainer
 

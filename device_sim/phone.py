@@ -37,7 +37,7 @@ from ..protocol.messages import (
 from ..protocol.plan import RoundKind
 from ..protocol.weights import Weights
 from .conditions import PhoneConditions, retry_stream, shuffle_stream
-from .datasets import Examples
+from .data.examples import Examples
 from .encoding import Encoder
 from .measuring import measure
 from .retrying import Remedy, RetryPolicy, Step, remedy

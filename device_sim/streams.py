@@ -23,6 +23,11 @@ class Purpose(IntEnum):
     ROUNDING = 7
     EVALUATION = 8
     EVALUATION_DROP_OUT = 9
+    DRAWN = 10
+    WRITER = 11
+    TEST_WRITER = 12
+    ROLES = 13
+    TESTED = 14
 
 
 def stream(seed: int, purpose: Purpose, *keys: int) -> np.random.Generator:

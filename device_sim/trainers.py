@@ -19,7 +19,7 @@ from ..protocol.errors import ConfigError, DamagedArtifact, DataError, SpecMisma
 from ..protocol.plan import Plan
 from ..protocol.weights import Weights
 from ..runtime import Array, Runtime
-from .datasets import Examples
+from .data.examples import Examples
 
 Floats = npt.NDArray[np.float32]
 SIGNATURES = ("train", "evaluate", "get_weights", "set_weights")
@@ -146,7 +146,7 @@ class LiteRTTrainer:
                 f"{self._manifest.batch_size}; lower it in the plan or export the model again",
             )
 
-    def _inputs(self, examples: Examples, signature: str) -> Floats:
+    def _inputs(self, examples: Examples, signature: str) -> Array:
         """The examples as this signature's ``x``, one row each."""
         specs = self._manifest.signatures[signature].inputs
         row = next((spec.shape[1:] for spec in specs if spec.name == "x"), None)
@@ -165,15 +165,15 @@ class LiteRTTrainer:
 class _Feed:
     """Static batches over some examples; the arrays it yields are filled anew for each batch."""
 
-    def __init__(self, x: Floats, y: npt.NDArray[np.int32], *, batch_size: int) -> None:
+    def __init__(self, x: Array, y: npt.NDArray[np.int32], *, batch_size: int) -> None:
         self._x, self._y = x, y
-        self._batch = np.zeros((batch_size, *x.shape[1:]), np.float32)
-        self._labels = np.zeros(batch_size, np.int32)
+        self._batch = np.zeros((batch_size, *x.shape[1:]), x.dtype)
+        self._labels = np.zeros((batch_size, *y.shape[1:]), np.int32)
         self._weight = np.zeros(batch_size, np.float32)
 
     def batches(
         self, order: npt.NDArray[np.int64], size: int
-    ) -> Iterator[tuple[Floats, npt.NDArray[np.int32], Floats, int]]:
+    ) -> Iterator[tuple[Array, npt.NDArray[np.int32], Floats, int]]:
         """Yields (x, y, weight, count) with ``count`` real examples first, the rest weight 0."""
         for start in range(0, len(order), size):
             rows = order[start : start + size]

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from pocketfed.device_sim.datasets import Dataset, Examples
+from pocketfed.device_sim.data.dataset import Dataset
+from pocketfed.device_sim.data.examples import Examples
 from pocketfed.model_export import export
 from pocketfed.protocol.artifact import Artifact, InputScale
 

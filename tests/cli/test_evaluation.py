@@ -10,8 +10,8 @@ from pocketfed import cli
 from pocketfed.cli.demo import scenario_of, server_process
 from pocketfed.cli.simulation import live, virtual
 from pocketfed.client import AdminClient, Session
-from pocketfed.device_sim import datasets
-from pocketfed.device_sim.datasets import Dataset
+from pocketfed.device_sim.data import datasets
+from pocketfed.device_sim.data.dataset import Dataset
 from pocketfed.device_sim.trainers import LiteRTTrainer
 from pocketfed.protocol.admin import EvaluationSource, TaskStatus
 from pocketfed.protocol.artifact import Artifact

@@ -12,7 +12,7 @@ import pytest
 from pocketfed.cli.demo import scenario_of, server_process
 from pocketfed.cli.simulation import live, virtual
 from pocketfed.client import AdminClient, Session
-from pocketfed.device_sim.datasets import Dataset
+from pocketfed.device_sim.data.dataset import Dataset
 from pocketfed.protocol.admin import RoundPhase, TaskStatus
 from pocketfed.protocol.artifact import Artifact
 from pocketfed.protocol.errors import ConfigError, Unavailable

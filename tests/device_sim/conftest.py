@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from pocketfed.client import AdminClient, DeviceClient, Session
 from pocketfed.device_sim.conditions import on_a_real_clock
-from pocketfed.device_sim.datasets import Examples
+from pocketfed.device_sim.data.examples import Examples
 from pocketfed.device_sim.fleet import VirtualClock
 from pocketfed.device_sim.phone import Phone, Surroundings
 from pocketfed.device_sim.retrying import RetryPolicy

@@ -7,9 +7,10 @@ import httpx
 import numpy as np
 import pytest
 from pocketfed.client import Session
-from pocketfed.device_sim import partitions
 from pocketfed.device_sim.conditions import Conditions
+from pocketfed.device_sim.data import partitions
 from pocketfed.device_sim.fleet import FleetSettings, LiveFleet, VirtualClock, VirtualFleet
+from pocketfed.device_sim.ownership import Partitioned
 from pocketfed.device_sim.retrying import RetryPolicy
 from pocketfed.device_sim.sessions import SessionOutcome
 from pocketfed.device_sim.streams import Purpose, stream
@@ -29,7 +30,7 @@ def owned(make_examples):
     parts = partitions.unbalanced_dirichlet(
         examples.y, phones=PHONES, alpha=1.0, sigma=1.0, rng=stream(0, Purpose.OWNERSHIP)
     )
-    return [examples.take(part) for part in parts]
+    return Partitioned.of_parts(examples, parts)
 
 
 def rounds(count, **changes):

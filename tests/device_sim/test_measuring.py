@@ -10,6 +10,7 @@ from pocketfed.device_sim.conditions import Conditions, on_a_real_clock
 from pocketfed.device_sim.fleet import FleetSettings, LiveFleet, VirtualClock, VirtualFleet
 from pocketfed.device_sim.measuring import measure
 from pocketfed.device_sim.monitor import Monitor
+from pocketfed.device_sim.ownership import Listed
 from pocketfed.device_sim.sessions import SessionOutcome
 from pocketfed.device_sim.trainers import Evaluation, LiteRTTrainer
 from pocketfed.protocol import wire
@@ -37,7 +38,7 @@ WINDOW = RetryWindow(min_s=5.0, max_s=9.0)
 
 @pytest.fixture(scope="module")
 def owned(make_examples):
-    return [make_examples(10 + 5 * device, seed=device) for device in range(PHONES)]
+    return Listed([make_examples(10 + 5 * device, seed=device) for device in range(PHONES)])
 
 
 def settings(**changes):
@@ -90,8 +91,8 @@ def test_the_mean_is_that_of_the_phones_that_took_part(host, owned, artifact) ->
     trainer = LiteRTTrainer(artifact.model, artifact.manifest)
     body = server.admin.download(server.history().checkpoints[found.version])
     weights = wire.decode(body, artifact.manifest.weight_spec)
-    results = [trainer.evaluate(weights, owned[device]) for device in judges]
-    counts = [len(owned[device]) for device in judges]
+    results = [trainer.evaluate(weights, owned.of(device)) for device in judges]
+    counts = [owned.num_examples(device) for device in judges]
     assert found.num_examples == sum(counts)
     for name in ("loss", "accuracy"):
         values = [getattr(one, name) for one in results]

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from pocketfed.device_sim.fleet import FleetSettings, VirtualClock, VirtualFleet
 from pocketfed.device_sim.monitor import MISSES, Monitor
+from pocketfed.device_sim.ownership import Listed
 from pocketfed.device_sim.sessions import SessionOutcome, SessionRecord
 from pocketfed.device_sim.trainers import LiteRTTrainer
 from pocketfed.protocol import wire
@@ -32,7 +33,7 @@ def run(host, artifact, make_examples):
     server = host(settings, clock=clock)
     fleet = VirtualFleet(
         FleetSettings(population="people"),
-        owned=[make_examples(30, seed=device) for device in range(8)],
+        owned=Listed([make_examples(30, seed=device) for device in range(8)]),
         session=server.session,
         clock=clock,
     )

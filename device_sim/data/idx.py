@@ -8,7 +8,7 @@ import struct
 import numpy as np
 import numpy.typing as npt
 
-from ..protocol.errors import DataError
+from ...protocol.errors import DataError
 
 Bytes = npt.NDArray[np.uint8]
 _UNSIGNED_BYTE = 0x08
