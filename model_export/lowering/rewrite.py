@@ -19,15 +19,19 @@ CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 LOOPS = frozenset({"StatelessWhile", "While"})
 
 
-def lowered(traced: Any, table: Mapping[str, Lowering]) -> Callable[..., Any]:
+def lowered(
+    traced: Any, table: Mapping[str, Lowering], *, captured: Sequence[tf.Tensor] | None = None
+) -> Callable[..., Any]:
     """A Python function that emits ``traced`` (a ConcreteFunction) with ``table`` applied.
 
     It takes the flat inputs of ``traced`` and returns its structured outputs; call it while a
-    tf.function is traced. Raises NotLowered for an op that cannot be emitted.
+    tf.function is traced. ``captured`` stand in for what ``traced`` captured, in that order. Raises
+    NotLowered for an op that cannot be emitted.
     """
+    around = traced.captured_inputs if captured is None else captured
 
     def emit(*inputs: tf.Tensor) -> Any:
-        outputs = _emit_graph(traced.graph, [*inputs, *traced.captured_inputs], table)[0]
+        outputs = _emit_graph(traced.graph, [*inputs, *around], table)[0]
         return tf.nest.pack_sequence_as(traced.structured_outputs, outputs)
 
     return emit
@@ -107,7 +111,7 @@ def _emit_op(
     if op.type in table:
         return _emit_lowering(op, inputs, table[op.type])
     if op.type in LOOPS:
-        return _emit_loop(op, inputs, table)
+        return emit_loop(op, inputs, table)
     copy = _copied(op, inputs)
     return copy.outputs, [copy]
 
@@ -138,7 +142,7 @@ VERBATIM: Mapping[str, Lowering] = dict.fromkeys(
 )
 
 
-def _emit_loop(
+def emit_loop(
     op: tf.Operation, inputs: Sequence[tf.Tensor], table: Mapping[str, Lowering]
 ) -> tuple[Sequence[tf.Tensor], list[tf.Operation]]:
     """A loop that only reads what it is given; a phone has no lists for it to grow."""
