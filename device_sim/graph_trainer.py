@@ -82,9 +82,7 @@ class _Function:
         }
         self._used = {source.partition(":")[0] for node in inner for source in node.input}
         # A placeholder that stays would have to be fed, though nothing reads it.
-        self._body = type(definition)(
-            node=inner, library=definition.library, versions=definition.versions
-        )
+        self._body = type(definition)(node=inner, versions=definition.versions)
 
     def several(self, role: str) -> list[Any]:
         """The specs of ``role/0``, ``role/1`` and so on."""

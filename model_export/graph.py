@@ -18,14 +18,15 @@ from typing import Any
 
 import tensorflow as tf
 
+from ..protocol.artifact import Signature
 from ..protocol.errors import ExportError, first_line
 from .flow import handle_of
 from .layout import Layout
 from .lowering import Lowering, lowered, seeded
-from .lowering.rewrite import LOOPS, emit_loop
+from .lowering.rewrite import LOOPS
 from .memory import Memory
 from .randomness import SEED
-from .signatures import Program, Trainee
+from .signatures import Program, Trainee, evaluation_without_loops
 
 IN, OUT = "in", "out"
 
@@ -36,14 +37,16 @@ def graph_of(trainee: Trainee, program: Program) -> bytes:
     Raises ExportError for a step that keeps a state of its own.
     """
     graph = tf.Graph()
+    steps = {"train": program.traced_train, "evaluate": evaluation_without_loops(trainee)}
     values = {handle_of(variable): variable.numpy() for variable in trainee.layout.frozen}
     with graph.as_default():
         with tf.name_scope("frozen"):
             constants = [tf.constant(v, name=str(place)) for place, v in enumerate(values.values())]
         frozen = dict(zip(values, constants, strict=True))
-        for name in program.traced:
+        for name, traced in steps.items():
+            variables = _Variables(trainee.layout, program.memory, frozen)
             with tf.name_scope(name):
-                _emit(program, name, _Variables(trainee.layout, program.memory, frozen))
+                _emit(traced, program.signatures()[name], variables)
     return _unordered(graph.as_graph_def())
 
 
@@ -52,10 +55,8 @@ def _unordered(definition: tf.compat.v1.GraphDef) -> bytes:
 
     They would also hold on to nodes, for whose outputs alone an importer can put others.
     """
-    bodies = [function.node_def for function in definition.library.function]
-    for node in [*definition.node, *(node for body in bodies for node in body)]:
-        node.attr.pop("_class", None)
     for node in definition.node:
+        node.attr.pop("_class", None)
         data = [name for name in node.input if not name.startswith("^")]
         del node.input[:]
         node.input.extend(data)
@@ -121,18 +122,14 @@ class _Variables:
             "AssignAddVariableOp": self._assigning(tf.add),
             "AssignSubVariableOp": self._assigning(tf.subtract),
         }
-        loops = dict.fromkeys(LOOPS, lambda op, *inputs: self._loop(op, inputs, table))
-        table.update(loops)
-        return table
+        return {**table, **dict.fromkeys(LOOPS, _refuse)}
 
     def _value(self, handle: tf.Tensor) -> tf.Tensor:
-        # What is not known is frozen, or carried by a loop: a value already.
+        # What is not known is frozen, a value already.
         return self._now.get(handle.ref(), handle)
 
     def _assigning(self, combine: Callable[..., tf.Tensor]) -> Lowering:
-        def assign(op: tf.Operation, handle: tf.Tensor, value: tf.Tensor) -> Sequence[tf.Tensor]:
-            if handle.ref() not in self._now:
-                raise ExportError(f"{op.name} assigns in a loop; export without graph=True")
+        def assign(_: tf.Operation, handle: tf.Tensor, value: tf.Tensor) -> Sequence[tf.Tensor]:
             self._now[handle.ref()] = combine(self._now[handle.ref()], value)
             return []
 
@@ -144,21 +141,15 @@ class _Variables:
     def _shape(self, op: tf.Operation, handle: tf.Tensor) -> tf.Tensor:
         return tf.shape(self._value(handle), out_type=op.get_attr("out_type"))
 
-    def _loop(
-        self, op: tf.Operation, inputs: Sequence[tf.Tensor], table: Mapping[str, Lowering]
-    ) -> Sequence[tf.Tensor]:
-        return emit_loop(op, [self._value(tensor) for tensor in inputs], table)[0]
 
-
-def _emit(program: Program, name: str, variables: _Variables) -> None:
+def _emit(traced: Any, signature: Signature, variables: _Variables) -> None:
     """Emits one function into the graph that is being built."""
-    traced, signature = program.traced[name], program.signatures()[name]
+    roles = {spec.name for spec in signature.inputs}
     with tf.name_scope(IN):
-        variables.declare(trains=name == "train")
+        variables.declare(trains="learning_rate" in roles)
         inputs = [_placeholder(spec.name, spec.dtype, spec.shape) for spec in signature.inputs]
     captured = [variables.first_of(tensor) for tensor in traced.captured_inputs]
-    takes_seed = any(spec.name == SEED.name for spec in signature.inputs)
-    emit = (seeded if takes_seed else lowered)(traced, variables.table(), captured=captured)
+    emit = (seeded if SEED.name in roles else lowered)(traced, variables.table(), captured=captured)
     try:
         results = emit(*inputs)
     except (TypeError, ValueError) as error:
@@ -166,6 +157,10 @@ def _emit(program: Program, name: str, variables: _Variables) -> None:
     with tf.name_scope(OUT):
         for role, tensor in (*results.items(), *variables.outputs()):
             tf.identity(tensor, name=role)
+
+
+def _refuse(op: tf.Operation, *_: tf.Tensor) -> tf.Tensor:
+    raise ExportError(f"{op.name} is a loop, which graph=True cannot hold; export without it")
 
 
 def _placeholder(name: str, dtype: Any, shape: Sequence[int | None]) -> tf.Tensor:

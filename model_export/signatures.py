@@ -40,14 +40,14 @@ Tensors = tuple[tf.Tensor, ...]
 class Program:
     """The lowered functions by signature name; ``module`` owns the variables they use.
 
-    ``traced`` holds ``train`` and ``evaluate`` as they were before, with TensorFlow's own ops.
+    ``traced_train`` is ``train`` as it was before, with TensorFlow's own ops.
     """
 
     module: tf.Module
     functions: Mapping[str, Any]
     spec: WeightSpec
     memory: Memory
-    traced: Mapping[str, Any]
+    traced_train: Any
 
     def signatures(self) -> dict[str, Signature]:
         """What the manifest says about the functions."""
@@ -108,14 +108,12 @@ def trace(trainee: Trainee) -> Program:
     lower = partial(_lower, table={**TABLE, **constants(layout.frozen, besides=kept)})
     train = trainee.batch(trainee.batch_size)
     evaluate = trainee.batch(trainee.evaluate_batch_size)
-    traced = {}
     with loops_unrolled(trainee.model, trains=True):
         step = [*train, _named("learning_rate", ())]
-        traced["train"] = _traced(_train(trainee, memory), step)
-        functions = {"train": lower(traced["train"], step, takes_seed=True)}
+        traced_train = _traced(_train(trainee, memory), step)
+        functions = {"train": lower(traced_train, step, takes_seed=True)}
     with loops_unrolled(trainee.model, trains=False):
-        traced["evaluate"] = _traced(_evaluate(trainee), evaluate)
-        functions["evaluate"] = lower(traced["evaluate"], evaluate)
+        functions["evaluate"] = lower(_traced(_evaluate(trainee), evaluate), evaluate)
         functions["infer"] = lower(_traced(_infer(trainee), evaluate[:1]), evaluate[:1])
     functions["get_weights"] = lower(_traced(_get_weights(layout), []), [])
     flat = [_named("weights", (layout.spec.size,))]
@@ -123,7 +121,13 @@ def trace(trainee: Trainee) -> Program:
     if memory.resettable:
         reset = _traced(lambda: {"checksum": memory.reset()}, [])
         functions["reset_optimizer"] = lower(reset, [])
-    return Program(module, functions, layout.spec, memory, traced)
+    return Program(module, functions, layout.spec, memory, traced_train)
+
+
+def evaluation_without_loops(trainee: Trainee) -> Any:
+    """``evaluate``, traced but not lowered, with recurrent layers unrolled as in ``train``."""
+    with loops_unrolled(trainee.model, trains=True):
+        return _traced(_evaluate(trainee), trainee.batch(trainee.evaluate_batch_size))
 
 
 def _traced(step: Callable[..., Outputs], inputs: Sequence[Any]) -> Any:

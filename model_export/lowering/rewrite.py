@@ -111,7 +111,7 @@ def _emit_op(
     if op.type in table:
         return _emit_lowering(op, inputs, table[op.type])
     if op.type in LOOPS:
-        return emit_loop(op, inputs, table)
+        return _emit_loop(op, inputs, table)
     copy = _copied(op, inputs)
     return copy.outputs, [copy]
 
@@ -142,7 +142,7 @@ VERBATIM: Mapping[str, Lowering] = dict.fromkeys(
 )
 
 
-def emit_loop(
+def _emit_loop(
     op: tf.Operation, inputs: Sequence[tf.Tensor], table: Mapping[str, Lowering]
 ) -> tuple[Sequence[tf.Tensor], list[tf.Operation]]:
     """A loop that only reads what it is given; a phone has no lists for it to grow."""
