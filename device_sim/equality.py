@@ -13,7 +13,6 @@ from ..protocol.artifact import Manifest
 from ..protocol.errors import ParityFailure
 from ..protocol.plan import Plan
 from ..protocol.weights import Vector, Weights
-from ..runtime import Array
 from .datasets import Examples
 from .trainers import Evaluation, LocalResult, NewTrainer, Trainer
 
@@ -99,7 +98,7 @@ class _ComparedTrainer:
             return self.fast.train(start, examples, plan=plan, rng=copy.deepcopy(again))
 
         expected = trusted(weights)
-        deviation = self._deviation(weights, result, expected, slack=np.float32(0.0))
+        deviation = self._deviation(weights, result, expected, slack=np.zeros_like(weights.vector))
         if deviation > 1.0:
             slack = np.maximum(
                 _slack(weights, expected, trusted), _slack(weights, result, untrusted)
@@ -113,7 +112,7 @@ class _ComparedTrainer:
         return self.fast.evaluate(weights, examples)
 
     def _deviation(
-        self, received: Weights, result: LocalResult, expected: LocalResult, *, slack: Array
+        self, received: Weights, result: LocalResult, expected: LocalResult, *, slack: Vector
     ) -> float:
         """The largest difference of a weight as a share of what is allowed."""
         tolerances, begun = self.manifest.tolerances, -(-expected.steps // STEPS)
@@ -137,7 +136,7 @@ class _ComparedTrainer:
 
 def _slack(
     received: Weights, expected: LocalResult, train: Callable[[Weights], LocalResult]
-) -> Array:
+) -> Vector:
     """How much further than the tolerance each weight may be: four times what a nudge moves it.
 
     Where rounding alone decides, as before a ReLU at zero or in statistics of one example, a
@@ -151,7 +150,7 @@ def _slack(
         other = train(Weights(received.spec, nudged)).delta.vector
         moved = np.maximum(moved, _distances(other, expected.delta.vector))
     if np.linalg.norm(moved) > MOST_MOVED * np.linalg.norm(expected.delta.vector):
-        return np.float32(0.0)
+        return np.zeros_like(moved)
     for entry in received.spec.entries:
         part = moved[entry.offset : entry.offset + entry.size]
         part[...] = np.max(part, initial=0.0)
