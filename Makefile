@@ -34,6 +34,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/lowerings.py
 	$(BIN)/python benchmarks/codecs.py
 	$(BIN)/python benchmarks/fold.py
+	$(BIN)/python benchmarks/fleet.py
 	$(BIN)/python benchmarks/server.py --nosoak
 
 # sdist and wheel, in dist/.

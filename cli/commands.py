@@ -71,6 +71,7 @@ def _simulate(words: list[str], values: Values) -> None:
         seed=values.seed,
         target=values.target,
         limit_s=values.limit_s,
+        trainer=values.trainer,
     )
     out = Path(required(values, "out"))
     if values.transport == "wsgi":

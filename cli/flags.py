@@ -169,6 +169,14 @@ def simulate(values: Values) -> None:
         "wsgi: a server in this process and a virtual clock; http: --server and the real clock",
         flag_values=values,
     )
+    flags.DEFINE_enum(
+        "trainer",
+        "litert",
+        ["litert", "graph"],
+        "litert: phones train the model file in LiteRT, as real ones do; graph: in TensorFlow, of "
+        "an artifact exported with --graph, and some of them in both",
+        flag_values=values,
+    )
     _ends(values, target=None, limit_s=86_400.0)
 
 

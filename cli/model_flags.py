@@ -41,13 +41,6 @@ def export(values: Values) -> None:
         "what trains: full, bn_frozen, last:K (layers), head, bias, or lora:R (rank)",
         flag_values=values,
     )
-    flags.DEFINE_enum(
-        "storage",
-        "float32",
-        list(STORED_BYTES),
-        "floats in which the file holds the first weights; float16 rounds them and halves it",
-        flag_values=values,
-    )
     flags.DEFINE_integer(
         "batch_size", 10, "examples per training step", lower_bound=1, flag_values=values
     )
@@ -58,7 +51,24 @@ def export(values: Values) -> None:
         lower_bound=1,
         flag_values=values,
     )
+    _files(values)
     _zoo(values)
+
+
+def _files(values: Values) -> None:
+    flags.DEFINE_enum(
+        "storage",
+        "float32",
+        list(STORED_BYTES),
+        "floats in which the file holds the first weights; float16 rounds them and halves it",
+        flag_values=values,
+    )
+    flags.DEFINE_bool(
+        "graph",
+        False,
+        "adds graph.pb, with which `simulate --trainer=graph` trains in TensorFlow",
+        flag_values=values,
+    )
 
 
 def _zoo(values: Values) -> None:

@@ -25,6 +25,7 @@ def export(words: list[str], values: Values) -> None:
             proximal=values.proximal,
             trainable=values.trainable,
             storage=values.storage,
+            graph=values.graph,
             batch_size=values.batch_size,
             evaluate_batch_size=values.evaluate_batch_size,
         )
@@ -36,6 +37,7 @@ def export(words: list[str], values: Values) -> None:
             proximal=values.proximal,
             trainable=values.trainable,
             storage=values.storage,
+            graph=values.graph,
             vocabulary=values.vocabulary,
             seed=values.seed,
         )

@@ -20,17 +20,19 @@ from ..client import AdminClient, Session
 from ..device_sim.conditions import Conditions
 from ..device_sim.data.dataset import Dataset
 from ..device_sim.data.sharing import Partition, summarise, usual
+from ..device_sim.equality import disagreement_raised
 from ..device_sim.fleet import FleetSettings, LiveFleet, VirtualClock, VirtualFleet
 from ..device_sim.live_table import LiveTable
 from ..device_sim.monitor import Monitor
 from ..device_sim.ownership import Ownership
 from ..device_sim.report import RunFacts, Summary, summarise_run, write_report
 from ..device_sim.sessions import SessionOutcome, SessionRecord, Tallies
-from ..device_sim.trainers import LiteRTTrainer
+from ..device_sim.trainers import Trainer
 from ..protocol.admin import TaskStatus
 from ..protocol.artifact import Artifact
 from ..protocol.errors import ConfigError
 from ..protocol.plan import Plan, RoundKind, RoundSettings
+from .trainers import LITERT, facts_of, trainers_of
 
 IN_PROCESS = "http://pocketfed.invalid"
 HOPELESS = 50
@@ -43,7 +45,7 @@ class Scenario:
     Without ``partition`` it is the usual one of the data set; without ``phones`` there are 100, or
     one for each of its natural owners. The run ends when ``target`` accuracy is reached, the task
     has committed ``settings.rounds`` rounds, or ``limit_s`` seconds of the fleet's clock have
-    passed.
+    passed. ``trainer`` is one of ``cli.trainers``.
     """
 
     task: str
@@ -56,6 +58,7 @@ class Scenario:
     target: float | None
     limit_s: float
     partition: Partition | None = None
+    trainer: str = LITERT
 
     @property
     def fleet(self) -> FleetSettings:
@@ -93,6 +96,7 @@ class Hopes:
             raise ConfigError("task", task, reason)
 
 
+@disagreement_raised()
 def live(
     scenario: Scenario,
     *,
@@ -104,11 +108,18 @@ def live(
 ) -> Summary:
     """Runs a scenario against the server at a URL and writes its report to ``out``."""
     scenario, owned, details = _with_owners(scenario, dataset)
-    hopes = Hopes()
+    trainers, hopes = trainers_of(scenario.trainer, artifact), Hopes()
     with Session(server) as session:
         admin = _with_task(scenario, artifact, AdminClient(session, token=admin_token))
-        fleet = LiveFleet(scenario.fleet, owned=owned, session=session, observe=hopes.note)
-        monitor = _monitor(scenario, artifact, dataset, admin=admin, tallies=fleet.tallies)
+        fleet = LiveFleet(
+            scenario.fleet,
+            owned=owned,
+            session=session,
+            new_trainer=trainers,
+            observe=hopes.note,
+        )
+        trainer = trainers(artifact.model, artifact.manifest)
+        monitor = _monitor(scenario, trainer, artifact, dataset, admin=admin, tallies=fleet.tallies)
         is_over = _stop_rule(scenario, monitor, hopes, clock=time.monotonic)
         began = time.monotonic()
         with fleet, _table(scenario) as table:
@@ -118,9 +129,11 @@ def live(
                     break
         seconds = time.monotonic() - began
     hopes.require(scenario.task)
-    return _report(scenario, monitor, fleet.tallies, details, seconds=seconds, out=out)
+    facts = (details, *facts_of(trainers))
+    return _report(scenario, monitor, fleet.tallies, facts, seconds=seconds, out=out)
 
 
+@disagreement_raised()
 def virtual(scenario: Scenario, *, artifact: Artifact, dataset: Dataset, out: Path) -> Summary:
     """Runs a scenario in this process on a virtual clock; the same seed gives the same bytes.
 
@@ -131,16 +144,22 @@ def virtual(scenario: Scenario, *, artifact: Artifact, dataset: Dataset, out: Pa
     clock = VirtualClock()
     token = "operator"  # noqa: S105  # never leaves the process
     scenario, owned, details = _with_owners(scenario, dataset)
-    hopes = Hopes()
+    trainers, hopes = trainers_of(scenario.trainer, artifact), Hopes()
     with (
         _app(data_dir, token, clock, seed=scenario.seed) as transport,
         Session(IN_PROCESS, transport=transport) as session,
     ):
         admin = _with_task(scenario, artifact, AdminClient(session, token=token))
         fleet = VirtualFleet(
-            scenario.fleet, owned=owned, session=session, clock=clock, observe=hopes.note
+            scenario.fleet,
+            owned=owned,
+            session=session,
+            clock=clock,
+            new_trainer=trainers,
+            observe=hopes.note,
         )
-        monitor = _monitor(scenario, artifact, dataset, admin=admin, tallies=fleet.tallies)
+        trainer = trainers(artifact.model, artifact.manifest)
+        monitor = _monitor(scenario, trainer, artifact, dataset, admin=admin, tallies=fleet.tallies)
         is_over = _stop_rule(scenario, monitor, hopes, clock=clock.now)
         with _table(scenario) as table:
 
@@ -151,7 +170,8 @@ def virtual(scenario: Scenario, *, artifact: Artifact, dataset: Dataset, out: Pa
 
             fleet.run(until=until)
     hopes.require(scenario.task)
-    return _report(scenario, monitor, fleet.tallies, details, seconds=clock.now(), out=out)
+    facts = (details, *facts_of(trainers))
+    return _report(scenario, monitor, fleet.tallies, facts, seconds=clock.now(), out=out)
 
 
 def _table(scenario: Scenario) -> LiveTable:
@@ -204,6 +224,7 @@ def _with_owners(
 
 def _monitor(
     scenario: Scenario,
+    trainer: Trainer,
     artifact: Artifact,
     dataset: Dataset,
     *,
@@ -214,7 +235,7 @@ def _monitor(
         history=lambda: admin.history(scenario.task),
         fetch=admin.download,
         tally=tallies.of,
-        trainer=LiteRTTrainer(artifact.model, artifact.manifest),
+        trainer=trainer,
         test=dataset.test,
         spec=artifact.manifest.weight_spec,
     )
@@ -241,7 +262,7 @@ def _report(
     scenario: Scenario,
     monitor: Monitor,
     tallies: Tallies,
-    details: tuple[str, str],
+    details: tuple[tuple[str, str], ...],
     *,
     seconds: float,
     out: Path,
@@ -254,7 +275,7 @@ def _report(
         bytes_up=tallies.bytes_up,
         bytes_down=tallies.bytes_down,
         target=scenario.target,
-        details=(details, ("Codecs, the best first", ", ".join(scenario.settings.codecs))),
+        details=(*details, ("Codecs, the best first", ", ".join(scenario.settings.codecs))),
     )
     rows = monitor.settled()
     write_report(out, rows=rows, facts=facts)

@@ -1,27 +1,29 @@
 """Trainers run local training and evaluation on one phone's examples.
 
-``LiteRTTrainer`` calls the signatures of the very ``.tflite`` bytes a real phone runs.
+``LiteRTTrainer`` calls the signatures of the very ``.tflite`` bytes a real phone runs. What a local
+training is, whoever takes its steps, is ``LocalTrainer``.
 """
 
 from __future__ import annotations
 
-import math
 import threading
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from ..protocol.artifact import Manifest
-from ..protocol.errors import ConfigError, DamagedArtifact, DataError, SpecMismatch
+from ..protocol.errors import ConfigError, DamagedArtifact, DataError
 from ..protocol.plan import Plan
-from ..protocol.weights import Weights
+from ..protocol.weights import Vector, Weights
 from ..runtime import Array, Runtime
+from .batches import Feed, Steps, passes_of
 from .data.examples import Examples
 
-Floats = npt.NDArray[np.float32]
+Losses = npt.NDArray[np.float32]
 SIGNATURES = ("train", "evaluate", "get_weights", "set_weights")
 
 
@@ -61,21 +63,25 @@ class Trainer(Protocol):
 NewTrainer = Callable[[bytes, Manifest], Trainer]
 
 
-class LiteRTTrainer:
-    """Local training through the signatures of a ``.tflite``, one thread, static batches.
+class Sums(NamedTuple):
+    """What an evaluation adds up over its examples."""
+
+    loss: float
+    correct: float
+    examples: float
+
+
+class LocalTrainer(ABC):
+    """Local training and evaluation in static batches; a subclass takes the steps.
 
     A batch that is not full is padded with examples of weight 0, so every example counts exactly
-    once in a pass, whatever the phone owns. Raises DamagedArtifact when the model cannot be run.
+    once in a pass, whatever the phone owns.
     """
 
-    def __init__(self, model: bytes, manifest: Manifest) -> None:
-        self._runtime = Runtime(model)
-        missing = [name for name in SIGNATURES if name not in self._runtime.signatures()]
-        if missing:
-            raise DamagedArtifact(f"{manifest.name} has no signature {missing[0]!r}")
-        self._takes_seed = "seed" in self._runtime.signatures()["train"]["inputs"]
+    def __init__(self, manifest: Manifest, *, takes_seed: bool) -> None:
         self._manifest = manifest
         self._spec = manifest.weight_spec
+        self._takes_seed = takes_seed
 
     def train(
         self, weights: Weights, examples: Examples, *, plan: Plan, rng: np.random.Generator
@@ -85,55 +91,44 @@ class LiteRTTrainer:
         chosen = examples
         if len(examples) > plan.max_examples:
             chosen = examples.take(rng.permutation(len(examples))[: plan.max_examples])
-        # A phone's optimizer lives for one round, whatever this interpreter trained before.
-        self._runtime.reset_optimizer()
-        self._runtime.weights = weights.vector
-        feed = _Feed(self._inputs(chosen, "train"), chosen.y, batch_size=self._manifest.batch_size)
-        rate = np.array(plan.learning_rate, np.float32)
-        loss = math.nan
-        for _ in range(plan.epochs):
-            order = rng.permutation(len(chosen))
-            loss = self._one_pass(feed, order, plan.batch_size, rate, rng)
+        feed, count = Feed.of(chosen, self._manifest, "train"), len(chosen)
+        width, takes_seed = self._manifest.batch_size, self._takes_seed
+        passes = passes_of(count, plan=plan, width=width, rng=rng, takes_seed=takes_seed)
+        steps, rate = Steps.one_after_another(passes), np.array(plan.learning_rate, np.float32)
+        delta, losses = self._take(steps, feed, weights.vector, rate)
+        last = passes[-1]
         return LocalResult(
-            delta=Weights(self._spec, self._runtime.weights - weights.vector),
-            num_examples=len(chosen),
-            loss=loss,
-            steps=plan.epochs * math.ceil(len(chosen) / plan.batch_size),
+            delta=Weights(self._spec, delta),
+            num_examples=count,
+            loss=last.mean(losses[-len(last) :]),
+            steps=len(steps),
         )
 
     def evaluate(self, weights: Weights, examples: Examples) -> Evaluation:
         if not len(examples):
             raise DataError("there is no example to evaluate on")
-        self._runtime.weights = weights.vector
-        size = self._manifest.evaluate_batch_size
-        loss = correct = count = 0.0
-        feed = _Feed(self._inputs(examples, "evaluate"), examples.y, batch_size=size)
-        for x, y, weight, _ in feed.batches(np.arange(len(examples)), size):
-            out = self._runtime.call("evaluate", {"x": x, "y": y, "weight": weight})
-            loss += float(out["loss_sum"])
-            correct += float(out["correct_sum"])
-            count += float(out["weight_sum"])
-        return Evaluation(loss=loss / count, accuracy=correct / count, num_examples=len(examples))
+        feed, size = Feed.of(examples, self._manifest, "evaluate"), len(examples)
+        width = self._manifest.evaluate_batch_size
+        steps = Steps.of(np.arange(size), size=width, width=width)
+        sums = self._measure(steps, feed, weights.vector)
+        return Evaluation(
+            loss=sums.loss / sums.examples,
+            accuracy=sums.correct / sums.examples,
+            num_examples=size,
+        )
 
-    def _one_pass(
-        self,
-        feed: _Feed,
-        order: npt.NDArray[np.int64],
-        batch_size: int,
-        learning_rate: Array,
-        rng: np.random.Generator,
-    ) -> float:
-        total = 0.0
-        for x, y, weight, count in feed.batches(order, batch_size):
-            inputs = {"x": x, "y": y, "weight": weight, "learning_rate": learning_rate}
-            total += self._runtime.train({**inputs, **self._seed(rng)}) * count
-        return total / len(order)
+    @abstractmethod
+    def _take(
+        self, steps: Steps, feed: Feed, vector: Vector, learning_rate: Array
+    ) -> tuple[Vector, Losses]:
+        """Takes all steps from the weights ``vector`` with an optimizer that remembers nothing yet.
 
-    def _seed(self, rng: np.random.Generator) -> dict[str, Array]:
-        """A fresh seed for one step of a model that draws random numbers, such as for dropout."""
-        if not self._takes_seed:
-            return {}
-        return {"seed": rng.integers(-(2**31), 2**31, (), np.int64).astype(np.int32)}
+        Returns what they changed, and the loss of each step.
+        """
+
+    @abstractmethod
+    def _measure(self, steps: Steps, feed: Feed, vector: Vector) -> Sums:
+        """Evaluates the weights ``vector`` on the examples of all steps."""
 
     def _require_plan(self, plan: Plan, examples: Examples) -> None:
         if not len(examples):
@@ -146,43 +141,49 @@ class LiteRTTrainer:
                 f"{self._manifest.batch_size}; lower it in the plan or export the model again",
             )
 
-    def _inputs(self, examples: Examples, signature: str) -> Array:
-        """The examples as this signature's ``x``, one row each."""
-        specs = self._manifest.signatures[signature].inputs
-        row = next((spec.shape[1:] for spec in specs if spec.name == "x"), None)
-        if row is None:
-            names = ", ".join(spec.name for spec in specs)
-            raise SpecMismatch(f"{self._manifest.name} takes {names}; the examples have one x")
-        inputs = examples.inputs(self._manifest.input_scale)
-        if math.prod(row) != math.prod(inputs.shape[1:]):
-            raise SpecMismatch(
-                f"{self._manifest.name} takes inputs of shape {row}, "
-                f"the examples have shape {inputs.shape[1:]}"
-            )
-        return inputs.reshape(len(examples), *row)
+
+class LiteRTTrainer(LocalTrainer):
+    """Local training through the signatures of a ``.tflite``, one thread.
+
+    Raises DamagedArtifact when the model cannot be run.
+    """
+
+    def __init__(self, model: bytes, manifest: Manifest) -> None:
+        self._runtime = Runtime(model)
+        signatures = self._runtime.signatures()
+        missing = [name for name in SIGNATURES if name not in signatures]
+        if missing:
+            raise DamagedArtifact(f"{manifest.name} has no signature {missing[0]!r}")
+        super().__init__(manifest, takes_seed="seed" in signatures["train"]["inputs"])
+
+    def _take(
+        self, steps: Steps, feed: Feed, vector: Vector, learning_rate: Array
+    ) -> tuple[Vector, Losses]:
+        # A phone's optimizer lives for one round, whatever this interpreter trained before.
+        self._runtime.reset_optimizer()
+        self._runtime.weights = vector
+        losses = np.empty(len(steps), np.float32)
+        for step in range(len(steps)):
+            inputs = {**_batch(steps, feed, step), "learning_rate": learning_rate}
+            if steps.seeds is not None:
+                inputs["seed"] = steps.seeds[step]
+            losses[step] = self._runtime.train(inputs)
+        return self._runtime.weights - vector, losses
+
+    def _measure(self, steps: Steps, feed: Feed, vector: Vector) -> Sums:
+        self._runtime.weights = vector
+        loss = correct = count = 0.0
+        for step in range(len(steps)):
+            out = self._runtime.call("evaluate", _batch(steps, feed, step))
+            loss += float(out["loss_sum"])
+            correct += float(out["correct_sum"])
+            count += float(out["weight_sum"])
+        return Sums(loss, correct, count)
 
 
-class _Feed:
-    """Static batches over some examples; the arrays it yields are filled anew for each batch."""
-
-    def __init__(self, x: Array, y: npt.NDArray[np.int32], *, batch_size: int) -> None:
-        self._x, self._y = x, y
-        self._batch = np.zeros((batch_size, *x.shape[1:]), x.dtype)
-        self._labels = np.zeros((batch_size, *y.shape[1:]), np.int32)
-        self._weight = np.zeros(batch_size, np.float32)
-
-    def batches(
-        self, order: npt.NDArray[np.int64], size: int
-    ) -> Iterator[tuple[Array, npt.NDArray[np.int32], Floats, int]]:
-        """Yields (x, y, weight, count) with ``count`` real examples first, the rest weight 0."""
-        for start in range(0, len(order), size):
-            rows = order[start : start + size]
-            count = len(rows)
-            self._batch[:count] = self._x[rows]
-            self._labels[:count] = self._y[rows]
-            self._weight[:count] = 1.0
-            self._weight[count:] = 0.0
-            yield self._batch, self._labels, self._weight, count
+def _batch(steps: Steps, feed: Feed, step: int) -> dict[str, Array]:
+    places = steps.places[step]
+    return {"x": feed.x[places], "y": feed.y[places], "weight": steps.weight[step]}
 
 
 class TrainerPool:

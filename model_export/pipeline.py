@@ -14,7 +14,15 @@ import tensorflow as tf
 
 from .. import __version__
 from ..protocol import wire
-from ..protocol.artifact import CHECKPOINT, GOLDEN, MODEL, Artifact, InputScale, Manifest
+from ..protocol.artifact import (
+    CHECKPOINT,
+    GOLDEN,
+    GRAPH,
+    MODEL,
+    Artifact,
+    InputScale,
+    Manifest,
+)
 from ..protocol.errors import ExportError, first_line
 from ..protocol.plan import Plan
 from ..protocol.record import Name
@@ -25,6 +33,7 @@ from .convert import convert, unsupported
 from .drawing import golden_of
 from .functional import functional
 from .golden import Golden
+from .graph import graph_of
 from .inspection import require_exportable, require_trainable
 from .lint import Lint, lint
 from .losses import KINDS
@@ -55,6 +64,7 @@ def export(
     labels: tuple[str, ...] = (),
     input_scale: InputScale = AS_IS,
     plan: Plan | None = None,
+    graph: bool = False,
     seed: int = 0,
 ) -> Artifact:
     """Exports a model into the folder ``out``, which is replaced only if every check passes.
@@ -65,9 +75,9 @@ def export(
     whose learning rate goes into the default plan; ``proximal`` is the mu of FedProx.
     ``batch_size`` is the static batch of ``train``, ``evaluate_batch_size`` that of ``evaluate``
     and ``infer``. ``trainable`` is a preset of ``scope``, ``storage`` float32 or float16, to which
-    the first weights are then rounded; ``labels`` name the classes of the first output; ``seed``
-    draws the golden inputs. The model is left as it was. Raises ExportError, most often
-    UnsupportedLayer or ParityFailure.
+    the first weights are then rounded; ``labels`` name the classes of the first output; ``graph``
+    adds the training program for TensorFlow; ``seed`` draws the golden inputs. The model is left as
+    it was. Raises ExportError, most often UnsupportedLayer or ParityFailure.
     """
     known, objective = _task_of(model, inputs, loss, loss_weights)
     with scoped(known, trainable, seed=seed) as lent, rounded(lent, storage) as stored:
@@ -78,7 +88,7 @@ def export(
         name = name or str(model.name)
         _require_settings(trainee, plan, labels)
         _require_name(name)
-        manifest, files = _made(trainee, seed=seed)
+        manifest, files = _made(trainee, graph=graph, seed=seed)
         said = {"name": name, "labels": labels, "input_scale": input_scale, "plan": plan}
         manifest = msgspec.structs.replace(manifest, trainable=trainable, **said)
         return _proven(manifest, files, out)
@@ -93,6 +103,7 @@ def export_zoo(
     trainable: str = "full",
     storage: str = "float32",
     vocabulary: int | None = None,
+    graph: bool = False,
     seed: int = 0,
 ) -> Artifact:
     """Exports a model of the zoo; raises ExportError when there is none of this name.
@@ -118,6 +129,7 @@ def export_zoo(
         labels=entry.labels,
         input_scale=entry.input_scale,
         plan=plan,
+        graph=graph,
         seed=seed,
     )
 
@@ -164,7 +176,7 @@ def _reason(error: Exception) -> str:
     )
 
 
-def _made(trainee: Trainee, *, seed: int) -> tuple[Manifest, dict[str, bytes]]:
+def _made(trainee: Trainee, *, graph: bool, seed: int) -> tuple[Manifest, dict[str, bytes]]:
     """The files, and what follows from them for the manifest."""
     program, tflite = _compiled(trainee)
     found = lint(tflite)
@@ -172,7 +184,10 @@ def _made(trainee: Trainee, *, seed: int) -> tuple[Manifest, dict[str, bytes]]:
     found.require(weights_bytes=manifest.stored_bytes)
     checkpoint = wire.encode(Weights(program.spec, trainee.layout.vector))
     golden = _golden(trainee, seed=seed).to_bytes()
-    return manifest, {MODEL: tflite, CHECKPOINT: checkpoint, GOLDEN: golden}
+    files = {MODEL: tflite, CHECKPOINT: checkpoint, GOLDEN: golden}
+    if graph:
+        files[GRAPH] = graph_of(trainee, program)
+    return manifest, files
 
 
 def _manifest(trainee: Trainee, program: Program, found: Lint) -> Manifest:

@@ -38,11 +38,16 @@ Tensors = tuple[tf.Tensor, ...]
 
 @dataclass(frozen=True)
 class Program:
-    """The traced functions by signature name; ``module`` owns the variables they use."""
+    """The lowered functions by signature name; ``module`` owns the variables they use.
+
+    ``traced_train`` is ``train`` as it was before, with TensorFlow's own ops.
+    """
 
     module: tf.Module
     functions: Mapping[str, Any]
     spec: WeightSpec
+    memory: Memory
+    traced_train: Any
 
     def signatures(self) -> dict[str, Signature]:
         """What the manifest says about the functions."""
@@ -105,32 +110,42 @@ def trace(trainee: Trainee) -> Program:
     evaluate = trainee.batch(trainee.evaluate_batch_size)
     with loops_unrolled(trainee.model, trains=True):
         step = [*train, _named("learning_rate", ())]
-        functions = {"train": lower(_train(trainee, memory), step, takes_seed=True)}
+        traced_train = _traced(_train(trainee, memory), step)
+        functions = {"train": lower(traced_train, step, takes_seed=True)}
     with loops_unrolled(trainee.model, trains=False):
-        functions["evaluate"] = lower(_evaluate(trainee), evaluate)
-        functions["infer"] = lower(_infer(trainee), evaluate[:1])
-    functions["get_weights"] = lower(_get_weights(layout), [])
-    functions["set_weights"] = lower(
-        _set_weights(layout, memory, kept), [_named("weights", (layout.spec.size,))]
-    )
+        functions["evaluate"] = lower(_traced(_evaluate(trainee), evaluate), evaluate)
+        functions["infer"] = lower(_traced(_infer(trainee), evaluate[:1]), evaluate[:1])
+    functions["get_weights"] = lower(_traced(_get_weights(layout), []), [])
+    flat = [_named("weights", (layout.spec.size,))]
+    functions["set_weights"] = lower(_traced(_set_weights(layout, memory, kept), flat), flat)
     if memory.resettable:
-        functions["reset_optimizer"] = lower(lambda: {"checksum": memory.reset()}, [])
-    return Program(module, functions, layout.spec)
+        reset = _traced(lambda: {"checksum": memory.reset()}, [])
+        functions["reset_optimizer"] = lower(reset, [])
+    return Program(module, functions, layout.spec, memory, traced_train)
+
+
+def evaluation_without_loops(trainee: Trainee) -> Any:
+    """``evaluate``, traced but not lowered, with recurrent layers unrolled as in ``train``."""
+    with loops_unrolled(trainee.model, trains=True):
+        return _traced(_evaluate(trainee), trainee.batch(trainee.evaluate_batch_size))
+
+
+def _traced(step: Callable[..., Outputs], inputs: Sequence[Any]) -> Any:
+    with seeds_left_alone():
+        return tf.function(step, autograph=False).get_concrete_function(*inputs)
 
 
 def _lower(
-    step: Callable[..., Outputs],
+    traced: Any,
     inputs: Sequence[Any],
     table: Mapping[str, Lowering],
     *,
     takes_seed: bool = False,
 ) -> Any:
-    """Traces a step and emits it again in ops a phone has, with each input by its name.
+    """Emits a traced step again in ops a phone has, with each input by its name.
 
     A seed is the last input of a step that draws random numbers and ``takes_seed``.
     """
-    with seeds_left_alone():
-        traced = tf.function(step, autograph=False).get_concrete_function(*inputs)
     emit, flat = lowered, tf.nest.flatten(inputs)
     if takes_seed and is_random(traced.graph):
         emit, flat = seeded, [*flat, SEED]

@@ -23,6 +23,8 @@ MANIFEST = "manifest.json"
 MODEL = "model.tflite"
 CHECKPOINT = "checkpoint.safetensors"
 GOLDEN = "golden.safetensors"
+# Only where the export was asked for it; no phone reads it.
+GRAPH = "graph.pb"
 # How a model file may hold its first weights, and what one of them then takes.
 Storage: TypeAlias = Literal["float32", "float16"]
 STORED_BYTES: dict[Storage, int] = {"float32": 4, "float16": 2}
@@ -147,6 +149,13 @@ class Artifact:
     @property
     def model(self) -> bytes:
         return self.bytes_of(MODEL)
+
+    @property
+    def graph(self) -> bytes:
+        """The training program for TensorFlow; raises DamagedArtifact where there is none."""
+        if GRAPH not in self.manifest.files:
+            raise DamagedArtifact(f"{self.folder} has no {GRAPH}; export it with --graph")
+        return self.bytes_of(GRAPH)
 
     @property
     def checkpoint(self) -> Weights:

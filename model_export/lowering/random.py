@@ -6,7 +6,7 @@ keep a state that nobody can repeat.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import count
 from typing import Any
@@ -31,7 +31,9 @@ def is_random(graph: Any) -> bool:
     )
 
 
-def seeded(traced: Any, table: Mapping[str, Lowering]) -> Callable[..., Any]:
+def seeded(
+    traced: Any, table: Mapping[str, Lowering], *, captured: Sequence[tf.Tensor] | None = None
+) -> Callable[..., Any]:
     """As ``lowered``; the function takes a seed, a scalar int32, behind the inputs of ``traced``.
 
     Draws are numbered in the order in which they were traced.
@@ -44,7 +46,8 @@ def seeded(traced: Any, table: Mapping[str, Lowering]) -> Callable[..., Any]:
             op_type: partial(draw, partial(_drawn, seed, numbers))
             for op_type, draw in DRAWS.items()
         }
-        return lowered(traced, {**table, **LOWERINGS, **drawing})(*others)
+        numbered: Mapping[str, Lowering] = {**table, **LOWERINGS, **drawing}
+        return lowered(traced, numbered, captured=captured)(*others)
 
     return emit
 

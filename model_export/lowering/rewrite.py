@@ -19,15 +19,19 @@ CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 LOOPS = frozenset({"StatelessWhile", "While"})
 
 
-def lowered(traced: Any, table: Mapping[str, Lowering]) -> Callable[..., Any]:
+def lowered(
+    traced: Any, table: Mapping[str, Lowering], *, captured: Sequence[tf.Tensor] | None = None
+) -> Callable[..., Any]:
     """A Python function that emits ``traced`` (a ConcreteFunction) with ``table`` applied.
 
     It takes the flat inputs of ``traced`` and returns its structured outputs; call it while a
-    tf.function is traced. Raises NotLowered for an op that cannot be emitted.
+    tf.function is traced. ``captured`` stand in for what ``traced`` captured, in that order. Raises
+    NotLowered for an op that cannot be emitted.
     """
+    around = traced.captured_inputs if captured is None else captured
 
     def emit(*inputs: tf.Tensor) -> Any:
-        outputs = _emit_graph(traced.graph, [*inputs, *traced.captured_inputs], table)[0]
+        outputs = _emit_graph(traced.graph, [*inputs, *around], table)[0]
         return tf.nest.pack_sequence_as(traced.structured_outputs, outputs)
 
     return emit

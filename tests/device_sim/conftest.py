@@ -102,6 +102,7 @@ def _export(out: Path, *, optimizer: str, dropout: float = 0.0) -> Artifact:
         evaluate_batch_size=EVALUATE_BATCH,
         input_scale=InputScale(scale=1 / 255),
         plan=Plan(batch_size=BATCH),
+        graph=True,
     )
 
 

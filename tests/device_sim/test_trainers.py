@@ -1,5 +1,6 @@
-"""Local training on the phone's runtime, against the same training in NumPy."""
+"""Local training, whichever trainer runs it, against the same training in NumPy."""
 
+import pickle
 import subprocess
 import sys
 import threading
@@ -10,7 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pocketfed.device_sim import graph_trainer
+from pocketfed.device_sim.graph_trainer import GraphTrainer, GraphTrainers
 from pocketfed.device_sim.trainers import LiteRTTrainer, TrainerPool
+from pocketfed.protocol import wire
+from pocketfed.protocol.artifact import GRAPH, FileEntry
 from pocketfed.protocol.errors import ConfigError, DamagedArtifact, DataError, SpecMismatch
 from pocketfed.protocol.plan import Plan
 from pocketfed.protocol.weights import Weights
@@ -67,9 +72,22 @@ def numpy_training(artifact, examples, plan, *, seed, start):
     return model.vector() - start.vector, np.mean(losses)
 
 
+def litert(artifact, manifest=None):
+    return LiteRTTrainer(artifact.model, manifest or artifact.manifest)
+
+
+def graph(artifact, manifest=None):
+    return GraphTrainer(artifact.graph, manifest or artifact.manifest)
+
+
+@pytest.fixture(scope="module", params=[litert, graph], ids=lambda make: make.__name__)
+def make_trainer(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def trainer(artifact):
-    return LiteRTTrainer(artifact.model, artifact.manifest)
+def trainer(artifact, make_trainer):
+    return make_trainer(artifact)
 
 
 @settings(deadline=None, max_examples=40)
@@ -107,10 +125,10 @@ def test_the_same_stream_gives_the_same_bytes(trainer, artifact, make_examples):
 
 
 def test_a_model_with_dropout_trains_the_same_from_the_same_stream_and_not_from_another(
-    artifact_of_dropout, make_examples
+    artifact_of_dropout, make_trainer, make_examples
 ):
     dropping, plan, examples = artifact_of_dropout, Plan(epochs=2), make_examples(10)
-    trainer = LiteRTTrainer(dropping.model, dropping.manifest)
+    trainer = make_trainer(dropping)
     first, again, other = (
         trainer.train(dropping.checkpoint, examples, plan=plan, rng=np.random.default_rng(stream))
         for stream in (1, 1, 2)
@@ -136,9 +154,11 @@ def test_every_step_of_a_model_with_dropout_has_another_seed(
     assert len(set(seeds)) == len(seeds) == result.steps
 
 
-def test_an_optimizer_remembers_nothing_of_an_earlier_training(artifact_of_adam, make_examples):
+def test_an_optimizer_remembers_nothing_of_an_earlier_training(
+    artifact_of_adam, make_trainer, make_examples
+):
     adam, plan = artifact_of_adam, Plan(epochs=2, learning_rate=0.01)
-    trainer = LiteRTTrainer(adam.model, adam.manifest)
+    trainer = make_trainer(adam)
     first, again = (
         trainer.train(adam.checkpoint, make_examples(33), plan=plan, rng=np.random.default_rng(1))
         for _ in range(2)
@@ -217,7 +237,7 @@ def test_images_of_another_size_are_refused(trainer, artifact, make_examples):
         trainer.train(artifact.checkpoint, wrong, plan=Plan(), rng=np.random.default_rng(0))
 
 
-def test_a_model_of_several_inputs_is_refused(artifact, make_examples):
+def test_a_model_of_several_inputs_is_refused(artifact, make_trainer, make_examples):
     train = artifact.manifest.signatures["train"]
     named = tuple(
         msgspec.structs.replace(spec, name="x_image") if spec.name == "x" else spec
@@ -226,7 +246,7 @@ def test_a_model_of_several_inputs_is_refused(artifact, make_examples):
     signatures = {"train": msgspec.structs.replace(train, inputs=named)}
     manifest = msgspec.structs.replace(artifact.manifest, signatures=signatures)
     with pytest.raises(SpecMismatch, match=r"takes x_image, y, .*; the examples have one x"):
-        LiteRTTrainer(artifact.model, manifest).train(
+        make_trainer(artifact, manifest).train(
             artifact.checkpoint, make_examples(5), plan=Plan(), rng=np.random.default_rng(0)
         )
 
@@ -236,9 +256,62 @@ def test_a_damaged_model_is_refused(artifact):
         LiteRTTrainer(artifact.model[:1000], artifact.manifest)
 
 
-def test_a_manifest_that_lies_about_the_batch_is_found_out(artifact, make_examples):
-    lying = LiteRTTrainer(artifact.model, msgspec.structs.replace(artifact.manifest, batch_size=11))
-    with pytest.raises(DamagedArtifact, match="train cannot run"):
+def test_a_damaged_graph_is_refused(artifact):
+    for damaged in (artifact.graph[:1000], b""):
+        entry = FileEntry(sha256=wire.sha256(damaged), bytes=len(damaged))
+        manifest = msgspec.structs.replace(artifact.manifest, files={GRAPH: entry})
+        with pytest.raises(DamagedArtifact, match=r"graph\.pb (cannot be opened|has no function)"):
+            GraphTrainer(damaged, manifest)
+
+
+def test_the_graph_of_another_model_is_refused(artifact, artifact_of_adam):
+    with pytest.raises(ConfigError, match="tiny was exported with another graph"):
+        GraphTrainer(artifact_of_adam.graph, artifact.manifest)
+    without = msgspec.structs.replace(artifact.manifest, files={})
+    with pytest.raises(ConfigError, match=r"tiny was exported with no graph; .* graph\.pb"):
+        GraphTrainer(artifact.graph, without)
+
+
+def test_the_graph_is_traced_once_whatever_the_phones_own(artifact, make_examples, monkeypatch):
+    traced, emit = [], graph_trainer._Function.__call__
+
+    def noted(function, *words):
+        traced.append(function)
+        return emit(function, *words)
+
+    monkeypatch.setattr(graph_trainer._Function, "__call__", noted)
+    graph_trainer._program_of.cache_clear()
+    for count, batch_size in ((3, 10), (33, 7), (50, 10)):
+        trainer, plan = graph(artifact), Plan(batch_size=batch_size, epochs=2)
+        rng = np.random.default_rng(0)
+        trainer.train(artifact.checkpoint, make_examples(count), plan=plan, rng=rng)
+        trainer.evaluate(artifact.checkpoint, make_examples(count))
+    assert len(traced) == 2
+
+
+def test_makers_of_graph_trainers_travel_to_other_processes(artifact):
+    maker = pickle.loads(pickle.dumps(GraphTrainers(artifact.graph)))
+    assert isinstance(maker(artifact.model, artifact.manifest), GraphTrainer)
+
+
+def test_without_tensorflow_the_graph_trainer_says_what_to_install(artifact):
+    program = (
+        "from pathlib import Path; import sys\n"
+        "sys.modules['tensorflow'] = None\n"
+        "from pocketfed.device_sim.graph_trainer import GraphTrainer\n"
+        "from pocketfed.protocol.artifact import Artifact\n"
+        "artifact = Artifact.read(Path(sys.argv[1]))\n"
+        "GraphTrainer(artifact.graph, artifact.manifest)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(artifact.folder)], capture_output=True, text=True
+    )
+    assert "ConfigError: trainer='graph': needs TensorFlow" in done.stderr
+
+
+def test_a_manifest_that_lies_about_the_batch_is_found_out(artifact, make_trainer, make_examples):
+    lying = make_trainer(artifact, msgspec.structs.replace(artifact.manifest, batch_size=11))
+    with pytest.raises(DamagedArtifact, match=r"train .*cannot run"):
         lying.train(
             artifact.checkpoint, make_examples(5), plan=Plan(), rng=np.random.default_rng(0)
         )
@@ -261,13 +334,15 @@ def test_each_thread_has_a_trainer_of_its_own(artifact):
     assert a is not b
 
 
-def test_the_runtime_says_nothing_on_the_terminal(artifact):
+@pytest.mark.parametrize("made", ["LiteRTTrainer(artifact.model", "GraphTrainer(artifact.graph"])
+def test_the_runtime_says_nothing_on_the_terminal(artifact, made):
     program = (
         "from pathlib import Path; import sys\n"
+        "from pocketfed.device_sim.graph_trainer import GraphTrainer\n"
         "from pocketfed.device_sim.trainers import LiteRTTrainer\n"
         "from pocketfed.protocol.artifact import Artifact\n"
         "artifact = Artifact.read(Path(sys.argv[1]))\n"
-        "LiteRTTrainer(artifact.model, artifact.manifest)\n"
+        f"{made}, artifact.manifest)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(artifact.folder)], capture_output=True, text=True

@@ -1,0 +1,27 @@
+"""Which trainer the phones of a simulation have, and what the report says about it."""
+
+from __future__ import annotations
+
+from ..device_sim.equality import EqualitySample
+from ..device_sim.graph_trainer import GraphTrainers
+from ..device_sim.trainers import LiteRTTrainer, NewTrainer
+from ..protocol.artifact import Artifact
+
+LITERT, GRAPH = "litert", "graph"
+
+
+def trainers_of(name: str, artifact: Artifact) -> NewTrainer:
+    """The phones' runtime, or the artifact's graph, which is then held against it on a sample.
+
+    Raises DamagedArtifact for an artifact that was exported without a graph.
+    """
+    if name == LITERT:
+        return LiteRTTrainer
+    return EqualitySample(fast=GraphTrainers(artifact.graph), trusted=LiteRTTrainer)
+
+
+def facts_of(trainers: NewTrainer) -> tuple[tuple[str, str], ...]:
+    """Lines of the report, label and value."""
+    if not isinstance(trainers, EqualitySample):
+        return ()
+    return (("Trained by TensorFlow, sampled against LiteRT", trainers.summary),)
