@@ -6,11 +6,12 @@ import pickle
 import numpy as np
 import pytest
 from pocketfed.device_sim.data.datasets import fetch
-from pocketfed.device_sim.data.handwriting import Handwriting
+from pocketfed.device_sim.data.handwriting import Handwriting, collection
 from pocketfed.device_sim.data.handwriting.drawing import SIDE, Pen
 from pocketfed.device_sim.data.handwriting.strokes import FORMS, POINTS, skeletons
 from pocketfed.device_sim.data.handwriting.writers import Writer
 from pocketfed.device_sim.data.sharing import Dirichlet, Natural, usual
+from pocketfed.device_sim.streams import stream
 from pocketfed.device_sim.trainers import LiteRTTrainer
 from pocketfed.protocol.errors import ConfigError, DataError
 from pocketfed.protocol.plan import Plan
@@ -94,6 +95,23 @@ def test_the_testers_are_no_phone_and_write_every_digit_alike_often(dataset):
     assert len(dataset.train) > 5000
     known = {image.tobytes() for image in dataset.train.x}
     assert not any(image.tobytes() in known for image in dataset.test.x)
+
+
+def test_the_testers_are_drawn_from_streams_that_no_phone_has(monkeypatch):
+    drawn = []
+
+    def recorded(*keys):
+        drawn.append(keys)
+        return stream(*keys)
+
+    monkeypatch.setattr(collection, "stream", recorded)
+    collection.written_by_others()
+    testers = set(drawn)
+    drawn.clear()
+    for device in range(len(testers)):
+        Handwriting(len(testers), seed=0).num_examples(device)
+    assert len(testers) == 100
+    assert not testers & set(drawn)
 
 
 def test_phones_are_writers_unless_digits_are_dealt(dataset):
