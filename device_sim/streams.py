@@ -23,6 +23,16 @@ class Purpose(IntEnum):
     ROUNDING = 7
     EVALUATION = 8
     EVALUATION_DROP_OUT = 9
+    HABITS = 20
+    AVAILABILITY = 21
+    BATTERY_AND_HEAT = 22
+    TIER = 23
+    BATCH_TIME = 24
+    TRANSFER = 25
+    TRANSFER_FAILURE = 26
+    MISCHIEF = 27
+    DRIFT = 28
+    TRACE = 29
 
 
 def stream(seed: int, purpose: Purpose, *keys: int) -> np.random.Generator:
