@@ -23,9 +23,9 @@ class Point(Enum):
 class Silence:
     """How the drop-outs share out among the points; the weights add up to 1.
 
-    Bonawitz et al. 2019 (arXiv 1902.01046, table 1) draw the sessions of production: of those that
-    ended early, hardly any got past training. No count by point is published, so the shares of a
-    session's other points are assumptions. Raises ConfigError unless they add up to 1.
+    In Bonawitz et al. 2019 (arXiv 1902.01046, table 1) 2 % of the sessions end in training, and
+    what is lost elsewhere is too rare to be listed; so the default is training alone, and any
+    other shares are assumptions. Raises ConfigError unless they add up to 1.
     """
 
     checked_in: float = 0.0

@@ -1,9 +1,9 @@
 """Traces: when phones were eligible, how fast they were, read from a CSV file.
 
 The file has a header with the columns ``device``, ``start_s`` and ``end_s``, and, if known,
-``tier``, ``batch_ms``, ``down_kb_s`` and ``up_kb_s``. A row is one stretch in which a phone is eligible;
-instant 0 is where the virtual clock starts. What a phone is like may stand in any of its rows, and
-may not change between them.
+``tier``, ``batch_ms``, ``down_kb_s`` and ``up_kb_s``. A row is one stretch in which a phone is
+eligible; instant 0 is where the virtual clock starts. What a phone is like may stand in any of its
+rows, and may not change between them.
 """
 
 from __future__ import annotations
