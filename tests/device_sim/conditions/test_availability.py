@@ -68,6 +68,17 @@ def test_one_phone_keeps_its_own_curve_over_the_years():
         )
 
 
+def test_a_history_drawn_anew_begins_as_if_it_had_always_gone_on():
+    later_s = 6 * HOUR_S
+    found, stated = [], []
+    for habits in phones(3000):
+        instant = habits.edge_s(1) + later_s
+        stretch = next(one for one in habits.drawn(1) if instant < one.ends_s)
+        found.append(not stretch.lacking)
+        stated.append(habits.share_at(instant))
+    assert np.mean(found) == pytest.approx(np.mean(stated), abs=0.015)
+
+
 def test_stretches_are_log_normal_with_a_median_of_seven_hours():
     lengths = [
         (stretch.ends_s - stretch.begins_s) / HOUR_S
@@ -143,6 +154,18 @@ def test_who_waits_for_less_wakes_no_later():
         waits = [next_instant(habits, 0.0, needs=need) for need in (Need.IDLE, EVERYTHING)]
         assert waits[0] <= waits[1]
         assert next_instant(habits, 5.0, needs=Need(0)) == 5.0
+
+
+def test_who_needs_less_is_held_no_shorter_and_for_some_longer():
+    habits = MODEL.of_phone(seed=0, device=0)
+    begins = next_instant(habits, 0.0)
+    held = [
+        held_until(habits, begins, needs=needs, horizon_s=begins + 20 * WEEK_S)
+        for needs in (Need(0), Need.IDLE, EVERYTHING)
+    ]
+    assert held[0] == begins + 20 * WEEK_S
+    assert held[0] > held[1] >= held[2]
+    assert habits.at(held[1]).lacking & Need.IDLE
 
 
 def test_time_zones_are_shared_out_and_shift_the_day():

@@ -53,6 +53,16 @@ def test_five_epochs_of_600_examples_take_a_low_phone_eight_minutes():
     assert of_tier("low").compute_s(300) == pytest.approx(493, rel=0.2)
 
 
+def test_a_deadline_of_270_s_leaves_out_the_low_phones_that_is_more_than_half():
+    tiered = Conditions(compute=TieredCompute())
+    phones = [tiered.of_phone(seed=0, device=device) for device in range(3000)]
+    too_slow = {phone.speed.tier for phone in phones if phone.compute_s(300) > 270.0}
+    assert too_slow == {"low"}
+    assert sum(phone.compute_s(300) > 270.0 for phone in phones) / 3000 == pytest.approx(
+        0.532, abs=0.03
+    )
+
+
 def test_a_session_takes_the_same_whenever_it_is_asked_for_and_others_differ():
     phone = of_tier("low")
     places = [Place(1), Place(2), Place(1, 2), Place(1, 1, RoundKind.EVALUATE)]
