@@ -8,6 +8,7 @@ from several threads: LiteRT releases the interpreter lock while it computes.
 from __future__ import annotations
 
 import heapq
+import math
 import os
 import threading
 import time
@@ -17,13 +18,15 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from ..client import DeviceClient, Session
+from ..client import Session
 from .conditions import Conditions, arrival_s, on_a_real_clock
 from .ownership import Ownership
-from .phone import Phone, Surroundings
+from .phone import Phone
+from .phone_client import Board, PhoneClient
 from .retrying import RetryPolicy
 from .sessions import SessionRecord, Tallies
 from .shelf import Shelf
+from .surroundings import Surroundings
 from .trainers import LiteRTTrainer, NewTrainer, TrainerPool
 
 Observer = Callable[[SessionRecord], None]
@@ -72,14 +75,19 @@ class VirtualFleet:
         self.tallies = Tallies(observe)
         self._clock = clock
         around = _surroundings(settings, clock.now, new_trainer, self.tallies)
+        board = Board()
+        drawn = [
+            settings.conditions.of_phone(seed=settings.seed, device=device)
+            for device in range(owned.phones)
+        ]
         self.phones = [
             Phone(
                 owned.of(device),
-                conditions=settings.conditions.of_phone(seed=settings.seed, device=device),
-                client=DeviceClient(session),
+                conditions=conditions,
+                client=PhoneClient(session, mischief=conditions.mischief, board=board),
                 surroundings=around,
             )
-            for device in range(owned.phones)
+            for device, conditions in enumerate(drawn)
         ]
         self._agenda = _agenda(settings, owned.phones, clock.now())
 
@@ -89,7 +97,7 @@ class VirtualFleet:
         Then every phone that holds a place gives it back.
         """
         ended = self.tallies.ended
-        while self._agenda:
+        while self._agenda and self._agenda[0][0] < math.inf:
             due_s, device = heapq.heappop(self._agenda)
             self._clock.advance_to(due_s)
             heapq.heappush(self._agenda, (self.phones[device].wake(), device))
@@ -128,7 +136,7 @@ class LiveFleet:
             Phone(
                 owned.of(device),
                 conditions=on_a_real_clock(drop_out=drop_out, seed=settings.seed, device=device),
-                client=DeviceClient(session),
+                client=PhoneClient(session),
                 surroundings=around,
             )
             for device in range(owned.phones)

@@ -8,7 +8,7 @@ from ..protocol.errors import ImplausibleReport
 from ..protocol.messages import Assignment, Outcome, Report
 from ..protocol.record import Metrics
 from ..protocol.weights import Weights
-from .conditions import PhoneConditions, evaluation_stream
+from .conditions import PhoneConditions, Place, evaluation_stream
 from .data.examples import Examples
 from .trainers import Evaluation, Trainer
 
@@ -25,6 +25,7 @@ def measure(
     *,
     assignment: Assignment,
     conditions: PhoneConditions,
+    now_s: float = 0.0,
 ) -> tuple[Report, float]:
     """Runs the model's ``evaluate`` over the phone's examples, as many as the plan allows.
 
@@ -42,4 +43,10 @@ def measure(
     if not math.isfinite(result.loss):
         raise ImplausibleReport(f"the loss of this checkpoint is {result.loss}, nothing to tell")
     report = Report(outcome=Outcome.COMPLETED, num_examples=len(chosen), metrics=metrics_of(result))
-    return report, conditions.compute_s(math.ceil(len(chosen) / plan.batch_size))
+    taken_s = conditions.compute_s(
+        math.ceil(len(chosen) / plan.batch_size),
+        batch_size=plan.batch_size,
+        place=Place.of(assignment),
+        now_s=now_s,
+    )
+    return report, taken_s

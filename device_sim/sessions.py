@@ -21,6 +21,7 @@ class SessionOutcome(StrEnum):
     FAILED = "failed"
     REFUSED = "refused"
     TURNED_AWAY = "turned_away"
+    INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,8 @@ class SessionRecord:
     ``shape`` draws it as in Bonawitz et al. 2019 (section 5): ``-`` checked in, ``v`` plan and
     model here, ``[`` training, ``]`` trained, ``+`` upload, ``^`` acknowledged, ``#`` rejected,
     ``!`` interrupted, ``*`` error. ``(`` and ``)`` stand for measuring instead of training. A
-    session that was turned away has round 0.
+    session that was turned away has round 0. ``began_s`` and ``ended_s`` are instants of the
+    fleet's clock; ``tier`` is the phone's class of speed, empty where there are none.
     """
 
     device: int
@@ -43,6 +45,9 @@ class SessionRecord:
     bytes_down: int
     detail: str = ""
     kind: RoundKind = RoundKind.TRAIN
+    began_s: float = 0.0
+    ended_s: float = 0.0
+    tier: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ class RoundTally:
     dropped: int = 0
     failed: int = 0
     refused: int = 0
+    interrupted: int = 0
     num_examples: int = 0
     bytes_up: int = 0
     bytes_down: int = 0
@@ -74,6 +80,7 @@ class RoundTally:
             dropped=self.dropped + (outcome is SessionOutcome.DROPPED),
             failed=self.failed + (outcome is SessionOutcome.FAILED),
             refused=self.refused + (outcome is SessionOutcome.REFUSED),
+            interrupted=self.interrupted + (outcome is SessionOutcome.INTERRUPTED),
             num_examples=self.num_examples + (record.num_examples if accepted else 0),
             bytes_up=self.bytes_up + record.bytes_up,
             bytes_down=self.bytes_down + record.bytes_down,

@@ -28,6 +28,16 @@ class Purpose(IntEnum):
     TEST_WRITER = 12
     ROLES = 13
     TESTED = 14
+    HABITS = 20
+    AVAILABILITY = 21
+    BATTERY_AND_HEAT = 22
+    TIER = 23
+    BATCH_TIME = 24
+    TRANSFER = 25
+    TRANSFER_FAILURE = 26
+    MISCHIEF = 27
+    DRIFT = 28
+    TRACE = 29
 
 
 def stream(seed: int, purpose: Purpose, *keys: int) -> np.random.Generator:

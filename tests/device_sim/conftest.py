@@ -6,20 +6,23 @@ import itertools
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import msgspec
 import numpy as np
 import pytest
-from pocketfed.client import AdminClient, DeviceClient, Session
+from pocketfed.client import AdminClient, Session
 from pocketfed.device_sim.conditions import on_a_real_clock
 from pocketfed.device_sim.data.examples import Examples
 from pocketfed.device_sim.fleet import VirtualClock
-from pocketfed.device_sim.phone import Phone, Surroundings
+from pocketfed.device_sim.phone import Phone
+from pocketfed.device_sim.phone_client import PhoneClient
 from pocketfed.device_sim.retrying import RetryPolicy
 from pocketfed.device_sim.sessions import SessionRecord
 from pocketfed.device_sim.shelf import Shelf
+from pocketfed.device_sim.surroundings import Surroundings
 from pocketfed.device_sim.trainers import LiteRTTrainer, TrainerPool
 from pocketfed.protocol import wire
 from pocketfed.protocol.admin import TaskHistory
@@ -212,7 +215,10 @@ def _scripted(entry: object) -> httpx.Response:
 
 
 class Bench:
-    """One phone on a virtual clock in front of a scripted server."""
+    """One phone on a virtual clock in front of a scripted server.
+
+    ``conditions`` are fields of its PhoneConditions; what is not named is as on a real clock.
+    """
 
     def __init__(
         self,
@@ -222,15 +228,19 @@ class Bench:
         drop_out: float = 0.0,
         plan: Plan | None = None,
         retry: RetryPolicy | None = None,
+        **conditions: object,
     ) -> None:
         self.server = ScriptedServer(artifact, plan or Plan(epochs=1, batch_size=BATCH))
         self.clock = VirtualClock()
         self.records: list[SessionRecord] = []
         session = Session("http://server", transport=httpx.MockTransport(self.server))
-        self.client = DeviceClient(session)
+        self.client = PhoneClient(session)
         self.phone = Phone(
             examples,
-            conditions=on_a_real_clock(drop_out=drop_out, seed=3, device=0),
+            conditions=replace(
+                on_a_real_clock(drop_out=drop_out, seed=3, device=0),
+                **conditions,  # pyright: ignore[reportArgumentType]
+            ),
             client=self.client,
             surroundings=Surroundings(
                 population="people",

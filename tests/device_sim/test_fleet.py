@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from pocketfed.client import Session
 from pocketfed.device_sim.conditions import Conditions
+from pocketfed.device_sim.conditions.compute import LogNormalCompute
+from pocketfed.device_sim.conditions.network import Network
 from pocketfed.device_sim.data import partitions
 from pocketfed.device_sim.fleet import FleetSettings, LiveFleet, VirtualClock, VirtualFleet
 from pocketfed.device_sim.ownership import Partitioned
@@ -73,7 +75,7 @@ def test_another_seed_gives_another_checkpoint(host, owned):
 
 def test_both_sides_count_the_same_places_and_updates(host, owned):
     settings = rounds(6, retry=UNHURRIED)
-    history, fleet = run_virtual(host, owned, settings, batch_ms_median=5000.0)
+    history, fleet = run_virtual(host, owned, settings, compute=LogNormalCompute(5000.0))
     assert len(history.rounds) == 6
     for summary in history.rounds:
         tally = fleet.tallies.of(summary.round, summary.attempt)
@@ -91,7 +93,7 @@ def test_both_sides_count_the_same_places_and_updates(host, owned):
 def test_over_selection_gives_goal_times_the_factor_places(host, owned):
     settings = rounds(1, retry=UNHURRIED)
     history, fleet = run_virtual(
-        host, owned, settings, drop_out=0.0, batch_ms_median=10_000.0, batch_ms_sigma=0.1
+        host, owned, settings, drop_out=0.0, compute=LogNormalCompute(10_000.0, sigma=0.1)
     )
     tally = fleet.tallies.of(1, 1)
     assert history.rounds[0].assigned == settings.capacity == 6
@@ -144,7 +146,12 @@ def test_a_round_is_the_weighted_mean_of_what_its_phones_trained(host, owned, ar
 
 def test_a_fleet_that_stops_gives_its_places_back(host, owned):
     history, fleet = run_virtual(
-        host, owned, rounds(None), drop_out=0.0, until=lambda: True, batch_ms_median=10_000.0
+        host,
+        owned,
+        rounds(None),
+        drop_out=0.0,
+        until=lambda: True,
+        compute=LogNormalCompute(10_000.0),
     )
     tally = fleet.tallies.of(1, 1)
     assert history.rounds[0].failed == tally.failed > 0
@@ -155,7 +162,7 @@ def test_slow_networks_make_a_round_longer(host, owned):
         history, _ = run_virtual(host, owned, rounds(1), drop_out=0.0, **conditions)
         return history.rounds[0].closed_at
 
-    assert virtual_s(up_kb_s_mu=-3.0) > virtual_s() + 10
+    assert virtual_s(network=Network(up_kb_s_mu=-3.0)) > virtual_s() + 10
 
 
 def live(server, owned, **options):

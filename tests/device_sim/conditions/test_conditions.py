@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from pocketfed.device_sim.conditions import Conditions, arrival_s, on_a_real_clock, shuffle_stream
+from pocketfed.device_sim.conditions.compute import LogNormalCompute
 from pocketfed.device_sim.streams import Purpose, stream
 
 
@@ -57,15 +58,17 @@ def test_the_limits_of_drop_out_are_exact(drop_out, expected):
 
 def test_bandwidths_follow_the_cited_log_normals():
     phones = [Conditions().of_phone(seed=0, device=device) for device in range(1500)]
-    down = np.log([phone.down_bytes_s / 1000 for phone in phones])
-    up = np.log([phone.up_bytes_s / 1000 for phone in phones])
+    down = np.log([phone.network.down_bytes_s / 1000 for phone in phones])
+    up = np.log([phone.network.up_bytes_s / 1000 for phone in phones])
     assert (down.mean(), down.std()) == pytest.approx((8.55, 0.48), abs=0.05)
     assert (up.mean(), up.std()) == pytest.approx((8.04, 0.70), abs=0.05)
     assert np.corrcoef(down, up)[0, 1] == pytest.approx(0.45, abs=0.06)
 
 
 def test_compute_time_grows_with_the_steps():
-    phones = [Conditions(batch_ms_median=20.0).of_phone(seed=0, device=d) for d in range(1500)]
+    phones = [
+        Conditions(compute=LogNormalCompute(20.0)).of_phone(seed=0, device=d) for d in range(1500)
+    ]
     times = np.array([phone.compute_s(100) for phone in phones])
     assert np.median(times) == pytest.approx(2.0, rel=0.1)
     assert np.log(times).std() == pytest.approx(0.6, abs=0.05)

@@ -1,0 +1,60 @@
+"""Books: what one phone notes of the session under way, until it makes a record of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..client import Traffic
+from ..protocol.messages import Assignment
+from ..protocol.plan import RoundKind
+from .sessions import SessionOutcome, SessionRecord
+
+
+class Books:
+    """One phone's notes. ``shape`` grows as the session does, see ``SessionRecord``."""
+
+    def __init__(
+        self, *, device: int, tier: str, traffic: Traffic, clock: Callable[[], float]
+    ) -> None:
+        self._device = device
+        self._tier = tier
+        self._traffic = traffic
+        self._clock = clock
+        self._counted_up = self._counted_down = 0
+        self._began_s: float | None = None
+        self.shape, self.detail = "-", ""
+
+    def begins(self) -> None:
+        """The phone checks in; a repeated check-in is still the same session."""
+        if self._began_s is None:
+            self._began_s = self._clock()
+
+    def closed(
+        self,
+        assignment: Assignment | None,
+        outcome: SessionOutcome,
+        mark: str,
+        *,
+        detail: str,
+        num_examples: int,
+    ) -> SessionRecord:
+        """The record of the session, with all traffic since the one before; begins a new one."""
+        now_s = self._clock()
+        record = SessionRecord(
+            device=self._device,
+            round=assignment.round if assignment else 0,
+            attempt=assignment.attempt if assignment else 0,
+            outcome=outcome,
+            shape=self.shape + mark,
+            num_examples=num_examples,
+            bytes_up=self._traffic.up - self._counted_up,
+            bytes_down=self._traffic.down - self._counted_down,
+            detail=detail,
+            kind=assignment.kind if assignment else RoundKind.TRAIN,
+            began_s=now_s if self._began_s is None else self._began_s,
+            ended_s=now_s,
+            tier=self._tier,
+        )
+        self._counted_up, self._counted_down = self._traffic.up, self._traffic.down
+        self.shape, self.detail, self._began_s = "-", "", None
+        return record
