@@ -66,6 +66,7 @@ def _simulate(words: list[str], values: Values) -> None:
         seed=values.seed,
         target=values.target,
         limit_s=values.limit_s,
+        workers=values.workers,
     )
     out = Path(required(values, "out"))
     if values.transport == "wsgi":

@@ -181,6 +181,13 @@ def simulate(values: Values) -> None:
         "wsgi: a server in this process and a virtual clock; http: --server and the real clock",
         flag_values=values,
     )
+    flags.DEFINE_string(
+        "workers",
+        None,
+        "processes that train, or ray for actors of a Ray cluster; 0 is this process alone, and "
+        "one a core if not given; with http, threads. The result is the same",
+        flag_values=values,
+    )
     _ends(values, target=None, limit_s=86_400.0)
 
 

@@ -28,6 +28,7 @@ from ..device_sim.report import RunFacts, Summary, summarise_run, write_report
 from ..device_sim.sessions import SessionOutcome, SessionRecord, Tallies
 from ..device_sim.streams import Purpose, stream
 from ..device_sim.trainers import LiteRTTrainer
+from ..device_sim.workers import count_of, workers_of
 from ..protocol.admin import TaskStatus
 from ..protocol.artifact import Artifact
 from ..protocol.errors import ConfigError
@@ -44,6 +45,7 @@ class Scenario:
     A phone's number of examples is log-normal with spread ``sigma``, its labels are Dirichlet with
     concentration ``alpha``. The run ends when ``target`` accuracy is reached, the task has
     committed ``settings.rounds`` rounds, or ``limit_s`` seconds of the fleet's clock have passed.
+    ``workers`` train, see ``workers_of``; with a server over HTTP they are threads of this process.
     """
 
     task: str
@@ -57,6 +59,7 @@ class Scenario:
     seed: int
     target: float | None
     limit_s: float
+    workers: str | None = "0"
 
     @property
     def fleet(self) -> FleetSettings:
@@ -108,7 +111,13 @@ def live(
     hopes = Hopes()
     with Session(server) as session:
         admin = _with_task(scenario, artifact, AdminClient(session, token=admin_token))
-        fleet = LiveFleet(scenario.fleet, owned=owned, session=session, observe=hopes.note)
+        fleet = LiveFleet(
+            scenario.fleet,
+            owned=owned,
+            session=session,
+            workers=count_of(scenario.workers),
+            observe=hopes.note,
+        )
         monitor = _monitor(scenario, artifact, dataset, admin=admin, tallies=fleet.tallies)
         is_over = _stop_rule(scenario, monitor, hopes, clock=time.monotonic)
         began = time.monotonic()
@@ -136,10 +145,16 @@ def virtual(scenario: Scenario, *, artifact: Artifact, dataset: Dataset, out: Pa
     with (
         _app(data_dir, token, clock, seed=scenario.seed) as transport,
         Session(IN_PROCESS, transport=transport) as session,
+        workers_of(scenario.workers, owned) as workers,
     ):
         admin = _with_task(scenario, artifact, AdminClient(session, token=token))
         fleet = VirtualFleet(
-            scenario.fleet, owned=owned, session=session, clock=clock, observe=hopes.note
+            scenario.fleet,
+            owned=owned,
+            session=session,
+            clock=clock,
+            workers=workers,
+            observe=hopes.note,
         )
         monitor = _monitor(scenario, artifact, dataset, admin=admin, tallies=fleet.tallies)
         is_over = _stop_rule(scenario, monitor, hopes, clock=clock.now)

@@ -37,11 +37,11 @@ def test_a_virtual_run_learns_and_leaves_its_report(
     assert "<html" in (tmp_path / "index.html").read_text()
 
 
-def test_the_same_seed_gives_the_same_checkpoint(
+def test_the_same_seed_gives_the_same_checkpoint_whoever_trains(
     artifact: Artifact, dataset: Dataset, tmp_path: Path
 ) -> None:
-    for name, seed in (("first", 3), ("again", 3), ("other", 4)):
-        scenario = replace(SMALL, seed=seed)
+    for name, seed, workers in (("first", 3, "0"), ("again", 3, "1"), ("other", 4, "0")):
+        scenario = replace(SMALL, seed=seed, workers=workers)
         virtual(scenario, artifact=artifact, dataset=dataset, out=tmp_path / name)
     first, again, other = (_last_checkpoint(tmp_path / n) for n in ("first", "again", "other"))
     assert first == again
