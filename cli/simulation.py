@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import httpx
 import numpy as np
 
 from ..client import AdminClient, Session
@@ -33,6 +33,9 @@ from ..protocol.admin import TaskStatus
 from ..protocol.artifact import Artifact
 from ..protocol.errors import ConfigError
 from ..protocol.plan import Plan, RoundKind, RoundSettings
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
 
 IN_PROCESS = "http://pocketfed.invalid"
 HOPELESS = 50
@@ -143,8 +146,8 @@ def virtual(scenario: Scenario, *, artifact: Artifact, dataset: Dataset, out: Pa
     owned, details = _owners(scenario, dataset)
     hopes = Hopes()
     with (
-        _app(data_dir, token, clock, seed=scenario.seed) as transport,
-        Session(IN_PROCESS, transport=transport) as session,
+        _app(data_dir, token, clock, seed=scenario.seed) as app,
+        Session(IN_PROCESS, app=app) as session,
         workers_of(scenario.workers, owned) as workers,
     ):
         admin = _with_task(scenario, artifact, AdminClient(session, token=token))
@@ -177,7 +180,7 @@ def _table(scenario: Scenario) -> LiveTable:
 @contextlib.contextmanager
 def _app(
     data_dir: Path, token: str, clock: VirtualClock, *, seed: int
-) -> Iterator[httpx.WSGITransport]:
+) -> Iterator[WSGIApplication]:
     from ..server import create_app
     from ..server.app import EXTENSION
     from ..server.config import Config
@@ -192,7 +195,7 @@ def _app(
     draws = np.random.default_rng(seed)
     app = create_app(config, clock=clock.now, entropy=draws.bytes)
     try:
-        yield httpx.WSGITransport(app=app)
+        yield app.wsgi_app
     finally:
         app.extensions[EXTENSION].close()
 
