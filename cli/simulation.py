@@ -7,18 +7,19 @@ same Flask app in this process, on a clock that the seed reproduces.
 from __future__ import annotations
 
 import contextlib
-import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .. import __version__
 from ..client import AdminClient, Session
 from ..device_sim.conditions import Conditions
 from ..device_sim.datasets import Dataset
+from ..device_sim.encoding import Debts
 from ..device_sim.fleet import FleetSettings, LiveFleet, VirtualClock, VirtualFleet
 from ..device_sim.live_table import LiveTable
 from ..device_sim.monitor import Monitor
@@ -33,6 +34,7 @@ from ..protocol.admin import TaskStatus
 from ..protocol.artifact import Artifact
 from ..protocol.errors import ConfigError
 from ..protocol.plan import Plan, RoundKind, RoundSettings
+from .resuming import Point, SafePoints
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -122,8 +124,8 @@ def live(
             observe=hopes.note,
         )
         monitor = _monitor(scenario, artifact, dataset, admin=admin, tallies=fleet.tallies)
-        is_over = _stop_rule(scenario, monitor, hopes, clock=time.monotonic)
         began = time.monotonic()
+        is_over = _stop_rule(scenario, monitor, hopes, clock=time.monotonic, began_s=began)
         with fleet, _table(scenario) as table:
             for row in monitor.follow(until=lambda: not fleet.is_running or is_over()):
                 table.add(row)
@@ -137,16 +139,18 @@ def live(
 def virtual(scenario: Scenario, *, artifact: Artifact, dataset: Dataset, out: Path) -> Summary:
     """Runs a scenario in this process on a virtual clock; the same seed gives the same bytes.
 
-    The server's folder is ``out/server``, made anew.
+    The server's folder is ``out/server``, made anew, unless a run of the same scenario was killed
+    there: then it goes on from the last safe point in ``out/points``, and ends as it would have.
     """
     data_dir = out / "server"
-    shutil.rmtree(data_dir, ignore_errors=True)
-    clock = VirtualClock()
+    points = SafePoints(out / "points", scenario=_identity(scenario, artifact, dataset))
+    point = points.restore(data_dir)
+    clock = VirtualClock(0.0 if point is None else point.now_s)
     token = "operator"  # noqa: S105  # never leaves the process
     owned, details = _owners(scenario, dataset)
     hopes = Hopes()
     with (
-        _app(data_dir, token, clock, seed=scenario.seed) as app,
+        _app(data_dir, token, clock, draws=_draws(scenario, point)) as app,
         Session(IN_PROCESS, app=app) as session,
         workers_of(scenario.workers, owned) as workers,
     ):
@@ -158,17 +162,24 @@ def virtual(scenario: Scenario, *, artifact: Artifact, dataset: Dataset, out: Pa
             clock=clock,
             workers=workers,
             observe=hopes.note,
+            debts=Debts(points.folder / "owed"),
         )
+        if point is not None:
+            fleet.thaw(point.fleet)
         monitor = _monitor(scenario, artifact, dataset, admin=admin, tallies=fleet.tallies)
-        is_over = _stop_rule(scenario, monitor, hopes, clock=clock.now)
+        is_over = _stop_rule(scenario, monitor, hopes, clock=clock.now, began_s=0.0)
         with _table(scenario) as table:
 
             def until() -> bool:
-                for row in monitor.poll():
+                rows = monitor.poll()
+                for row in rows:
                     table.add(row)
+                if rows and points.save(data_dir, fleet.freeze, now_s=clock.now()):
+                    fleet.forget_paid()
                 return is_over()
 
             fleet.run(until=until)
+    points.remove()
     hopes.require(scenario.task)
     return _report(scenario, monitor, fleet.tallies, details, seconds=clock.now(), out=out)
 
@@ -179,7 +190,7 @@ def _table(scenario: Scenario) -> LiveTable:
 
 @contextlib.contextmanager
 def _app(
-    data_dir: Path, token: str, clock: VirtualClock, *, seed: int
+    data_dir: Path, token: str, clock: VirtualClock, *, draws: np.random.Generator
 ) -> Iterator[WSGIApplication]:
     from ..server import create_app
     from ..server.app import EXTENSION
@@ -192,12 +203,22 @@ def _app(
         keep_updates_s=0.0,
         check_ins_per_h=0.0,
     )
-    draws = np.random.default_rng(seed)
     app = create_app(config, clock=clock.now, entropy=draws.bytes)
     try:
         yield app.wsgi_app
     finally:
         app.extensions[EXTENSION].close()
+
+
+def _identity(scenario: Scenario, artifact: Artifact, dataset: Dataset) -> tuple[object, ...]:
+    """What must be equal for a run to go on; who trains changes nothing."""
+    files = sorted((name, entry.sha256) for name, entry in artifact.manifest.files.items())
+    return __version__, replace(scenario, workers=None), dataset.name, dataset.origin, files
+
+
+def _draws(scenario: Scenario, point: Point | None) -> np.random.Generator:
+    """What the server's ids and tokens come from; never those again that a killed run has used."""
+    return np.random.default_rng(scenario.seed if point is None else [scenario.seed, point.number])
 
 
 def _with_task(scenario: Scenario, artifact: Artifact, admin: AdminClient) -> AdminClient:
@@ -244,9 +265,14 @@ def _monitor(
 
 
 def _stop_rule(
-    scenario: Scenario, monitor: Monitor, hopes: Hopes, *, clock: Callable[[], float]
+    scenario: Scenario,
+    monitor: Monitor,
+    hopes: Hopes,
+    *,
+    clock: Callable[[], float],
+    began_s: float,
 ) -> Callable[[], bool]:
-    ends_s = clock() + scenario.limit_s
+    ends_s = began_s + scenario.limit_s
 
     def is_over() -> bool:
         has_ended = monitor.status in (TaskStatus.STOPPED, TaskStatus.FINISHED)

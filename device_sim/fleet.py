@@ -21,6 +21,7 @@ from ..client import DeviceClient, Session
 from .agenda import Agenda, Instants
 from .conditions import Conditions, arrivals_s, on_a_real_clock
 from .encoding import Debts
+from .freezing import freeze, thaw
 from .memory import Memories
 from .ownership import Ownership
 from .phone import Phone
@@ -78,12 +79,13 @@ class VirtualFleet:
         new_trainer: NewTrainer = LiteRTTrainer,
         workers: Workers | None = None,
         observe: Observer | None = None,
+        debts: Debts | None = None,
     ) -> None:
         self.tallies = Tallies(observe)
         self._settings, self._clock, self._session = settings, clock, session
         self._owned = owned
         workers = workers or Inline(self._owned, new_trainer)
-        self._around = _surroundings(settings, clock.now, workers, self.tallies)
+        self._around = _surroundings(settings, clock.now, workers, self.tallies, debts)
         self._memories = Memories(self._owned.phones)
         self._agenda = Agenda(_arrivals_s(settings, self._owned.phones, clock.now()))
         self._awake: dict[int, Phone] = {}
@@ -110,6 +112,35 @@ class VirtualFleet:
         for device in sorted(self._awake):
             self._awake[device].leave()
             self._let_sleep(device)
+
+    def freeze(self) -> bytes:
+        """The whole state between two steps, asked for in ``until``; jobs are waited for.
+
+        A fleet of the same making that thaws it goes on as this one does.
+        """
+        around = self._around
+        held = self._memories.held.union(*(one.memory.held for one in self._awake.values()))
+        state = (self._agenda, self._memories, self._awake, self.tallies, around.debts.open)
+        shared = (around.shelf.bodies(sorted(held)), self._clock.now())
+        return freeze((state, shared), left_out=self._of_this_process)
+
+    def thaw(self, frozen: bytes) -> None:
+        """Takes over the state, the clock's included, that another fleet has left."""
+        state, (bodies, now_s) = thaw(frozen, put_back=self._of_this_process)
+        self._agenda, self._memories, self._awake, tallies, self._around.debts.open = state
+        self.tallies.take_over(tallies)
+        for name, body in bodies.items():
+            self._around.shelf.put(name, body)
+        self._clock.advance_to(now_s)
+
+    def forget_paid(self) -> None:
+        """Lets go of what only an older frozen state needs."""
+        self._around.debts.forget_paid()
+
+    @property
+    def _of_this_process(self) -> dict[str, object]:
+        around = self._around
+        return {"around": around, "shelf": around.shelf, "session": self._session}
 
     def _wake(self, device: int) -> float:
         """Lets a phone take its next step; returns when it wants to be woken again."""
@@ -229,7 +260,11 @@ class LiveFleet:
 
 
 def _surroundings(
-    settings: FleetSettings, clock: Callable[[], float], workers: Workers, tallies: Tallies
+    settings: FleetSettings,
+    clock: Callable[[], float],
+    workers: Workers,
+    tallies: Tallies,
+    debts: Debts | None = None,
 ) -> Surroundings:
     return Surroundings(
         population=settings.population,
@@ -237,7 +272,7 @@ def _surroundings(
         clock=clock,
         workers=workers,
         shelf=Shelf(),
-        debts=Debts(),
+        debts=debts or Debts(),
         observe=tallies.add,
     )
 

@@ -68,6 +68,11 @@ class Memories:
         _keep(self._forsaken, device, memory.forsaken)
         _keep(self._unsent, device, memory.unsent)
 
+    @property
+    def held(self) -> frozenset[str]:
+        """All that some phone need not download again."""
+        return frozenset().union(*self._holdings)
+
     def _identity(self, device: int) -> Device | None:
         at = int(self._identity_at[device])
         if at == 0:

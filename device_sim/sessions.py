@@ -96,6 +96,16 @@ class Tallies:
         self._observe = observe
         self._lock = threading.RLock()
 
+    def take_over(self, other: Tallies) -> None:
+        """Goes on with the sums of another."""
+        with self._lock:
+            for name in ("ended", "turned_away", "bytes_up", "bytes_down", "shapes", "_rounds"):
+                setattr(self, name, getattr(other, name))
+
+    def __getstate__(self) -> dict[str, object]:
+        left_out = ("_observe", "_lock")
+        return {name: value for name, value in vars(self).items() if name not in left_out}
+
     def add(self, record: SessionRecord) -> None:
         with self._lock:
             self._add(record)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 
 from ..client import DeviceClient
 from ..protocol.messages import Assignment, Resource
@@ -37,6 +38,11 @@ class Shelf:
             if len(self._bodies) > KEPT:
                 self._bodies.popitem(last=False)
             return held
+
+    def bodies(self, names: Iterable[str]) -> dict[str, bytes]:
+        """Those of the named bytes that are here."""
+        with self._lock:
+            return {name: self._bodies[name] for name in names if name in self._bodies}
 
 
 class Storage:
