@@ -26,21 +26,20 @@ from ..device_sim.monitor import Monitor
 from ..device_sim.ownership import Ownership, Partitioned
 from ..device_sim.partitions import summarise, unbalanced_dirichlet
 from ..device_sim.report import RunFacts, Summary, summarise_run, write_report
-from ..device_sim.sessions import SessionOutcome, SessionRecord, Tallies
+from ..device_sim.sessions import SessionRecord, Tallies
 from ..device_sim.streams import Purpose, stream
 from ..device_sim.trainers import LiteRTTrainer
 from ..device_sim.workers import count_of, workers_of
 from ..protocol.admin import TaskStatus
 from ..protocol.artifact import Artifact
-from ..protocol.errors import ConfigError
-from ..protocol.plan import Plan, RoundKind, RoundSettings
+from ..protocol.plan import Plan, RoundSettings
 from .resuming import Point, SafePoints
+from .watching import Hopes, Occasions
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
 IN_PROCESS = "http://pocketfed.invalid"
-HOPELESS = 50
 
 
 @dataclass(frozen=True)
@@ -73,33 +72,6 @@ class Scenario:
             seed=self.seed,
             conditions=Conditions(drop_out=self.drop_out),
         )
-
-
-class Hopes:
-    """Counts sessions that fail in a row; a run of nothing else cannot reach its goal."""
-
-    def __init__(self) -> None:
-        self._failures = 0
-        self._detail = ""
-
-    def note(self, record: SessionRecord) -> None:
-        if self.are_gone or record.kind is not RoundKind.TRAIN:
-            return
-        if record.outcome in (SessionOutcome.FAILED, SessionOutcome.REFUSED):
-            self._failures += 1
-            self._detail = record.detail
-        elif record.outcome is SessionOutcome.ACCEPTED:
-            self._failures = 0
-
-    @property
-    def are_gone(self) -> bool:
-        return self._failures >= HOPELESS
-
-    def require(self, task: str) -> None:
-        """Raises ConfigError with the reason of the last failure once hope is gone."""
-        if self.are_gone:
-            reason = f"{self._failures} sessions in a row failed, the last because {self._detail}"
-            raise ConfigError("task", task, reason)
 
 
 def live(
@@ -148,7 +120,12 @@ def virtual(scenario: Scenario, *, artifact: Artifact, dataset: Dataset, out: Pa
     clock = VirtualClock(0.0 if point is None else point.now_s)
     token = "operator"  # noqa: S105  # never leaves the process
     owned, details = _owners(scenario, dataset)
-    hopes = Hopes()
+    hopes, occasions = Hopes(), Occasions()
+
+    def observe(record: SessionRecord) -> None:
+        hopes.note(record)
+        occasions.note(record)
+
     with (
         _app(data_dir, token, clock, draws=_draws(scenario, point)) as app,
         Session(IN_PROCESS, app=app) as session,
@@ -161,7 +138,7 @@ def virtual(scenario: Scenario, *, artifact: Artifact, dataset: Dataset, out: Pa
             session=session,
             clock=clock,
             workers=workers,
-            observe=hopes.note,
+            observe=observe,
             debts=Debts(points.folder / "owed"),
         )
         if point is not None:
@@ -171,7 +148,7 @@ def virtual(scenario: Scenario, *, artifact: Artifact, dataset: Dataset, out: Pa
         with _table(scenario) as table:
 
             def until() -> bool:
-                rows = monitor.poll()
+                rows = monitor.poll() if occasions.take(clock.now()) else []
                 for row in rows:
                     table.add(row)
                 if rows and points.save(data_dir, fleet.freeze, now_s=clock.now()):
