@@ -26,7 +26,7 @@ from ..device_sim.monitor import Monitor
 from ..device_sim.ownership import Ownership, Partitioned
 from ..device_sim.partitions import summarise, unbalanced_dirichlet
 from ..device_sim.report import RunFacts, Summary, summarise_run, write_report
-from ..device_sim.sessions import SessionRecord, Tallies
+from ..device_sim.sessions import Tallies
 from ..device_sim.streams import Purpose, stream
 from ..device_sim.trainers import LiteRTTrainer
 from ..device_sim.workers import count_of, workers_of
@@ -34,7 +34,7 @@ from ..protocol.admin import TaskStatus
 from ..protocol.artifact import Artifact
 from ..protocol.plan import Plan, RoundSettings
 from .resuming import Point, SafePoints
-from .watching import Hopes, Occasions
+from .watching import Hopes, Occasions, each
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -121,11 +121,6 @@ def virtual(scenario: Scenario, *, artifact: Artifact, dataset: Dataset, out: Pa
     token = "operator"  # noqa: S105  # never leaves the process
     owned, details = _owners(scenario, dataset)
     hopes, occasions = Hopes(), Occasions()
-
-    def observe(record: SessionRecord) -> None:
-        hopes.note(record)
-        occasions.note(record)
-
     with (
         _app(data_dir, token, clock, draws=_draws(scenario, point)) as app,
         Session(IN_PROCESS, app=app) as session,
@@ -138,27 +133,37 @@ def virtual(scenario: Scenario, *, artifact: Artifact, dataset: Dataset, out: Pa
             session=session,
             clock=clock,
             workers=workers,
-            observe=observe,
+            observe=each(hopes.note, occasions.note),
             debts=Debts(points.folder / "owed"),
         )
         if point is not None:
             fleet.thaw(point.fleet)
         monitor = _monitor(scenario, artifact, dataset, admin=admin, tallies=fleet.tallies)
         is_over = _stop_rule(scenario, monitor, hopes, clock=clock.now, began_s=0.0)
+
+        def save() -> None:
+            if points.save(data_dir, fleet.freeze, now_s=clock.now()):
+                fleet.forget_paid()
+
         with _table(scenario) as table:
 
             def until() -> bool:
-                rows = monitor.poll() if occasions.take(clock.now()) else []
-                for row in rows:
-                    table.add(row)
-                if rows and points.save(data_dir, fleet.freeze, now_s=clock.now()):
-                    fleet.forget_paid()
+                if occasions.take(clock.now()) and _shows(monitor, table):
+                    save()
                 return is_over()
 
             fleet.run(until=until)
     points.remove()
     hopes.require(scenario.task)
     return _report(scenario, monitor, fleet.tallies, details, seconds=clock.now(), out=out)
+
+
+def _shows(monitor: Monitor, table: LiveTable) -> bool:
+    """Puts new checkpoints into the table; whether there were any."""
+    rows = monitor.poll()
+    for row in rows:
+        table.add(row)
+    return bool(rows)
 
 
 def _table(scenario: Scenario) -> LiveTable:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..device_sim.sessions import SessionOutcome, SessionRecord
 from ..protocol.errors import ConfigError
 from ..protocol.plan import RoundKind
@@ -57,3 +59,13 @@ class Occasions:
         if is_due:
             self._is_due, self._looked_at_s = False, now_s
         return is_due
+
+
+def each(*notes: Callable[[SessionRecord], None]) -> Callable[[SessionRecord], None]:
+    """One observer that tells all."""
+
+    def tell(record: SessionRecord) -> None:
+        for note in notes:
+            note(record)
+
+    return tell
