@@ -72,6 +72,7 @@ def _simulate(words: list[str], values: Values) -> None:
         target=values.target,
         limit_s=values.limit_s,
         trainer=values.trainer,
+        workers=values.workers,
     )
     out = Path(required(values, "out"))
     if values.transport == "wsgi":

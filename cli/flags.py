@@ -177,6 +177,13 @@ def simulate(values: Values) -> None:
         "an artifact exported with --graph, and some of them in both",
         flag_values=values,
     )
+    flags.DEFINE_string(
+        "workers",
+        None,
+        "processes that train, or ray for actors of a Ray cluster; 0 is this process alone, and "
+        "one a core if not given; with http, threads. The result is the same",
+        flag_values=values,
+    )
     _ends(values, target=None, limit_s=86_400.0)
 
 

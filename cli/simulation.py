@@ -7,35 +7,40 @@ same Flask app in this process, on a clock that the seed reproduces.
 from __future__ import annotations
 
 import contextlib
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import httpx
 import numpy as np
 
+from .. import __version__
 from ..client import AdminClient, Session
 from ..device_sim.conditions import Conditions
 from ..device_sim.data.dataset import Dataset
 from ..device_sim.data.sharing import Partition, summarise, usual
+from ..device_sim.encoding import Debts
 from ..device_sim.equality import disagreement_raised
 from ..device_sim.fleet import FleetSettings, LiveFleet, VirtualClock, VirtualFleet
 from ..device_sim.live_table import LiveTable
 from ..device_sim.monitor import Monitor
 from ..device_sim.ownership import Ownership
 from ..device_sim.report import RunFacts, Summary, summarise_run, write_report
-from ..device_sim.sessions import SessionOutcome, SessionRecord, Tallies
+from ..device_sim.sessions import Tallies
 from ..device_sim.trainers import Trainer
+from ..device_sim.workers import count_of, workers_of
 from ..protocol.admin import TaskStatus
 from ..protocol.artifact import Artifact
-from ..protocol.errors import ConfigError
-from ..protocol.plan import Plan, RoundKind, RoundSettings
+from ..protocol.plan import Plan, RoundSettings
+from .resuming import Point, SafePoints
 from .trainers import LITERT, facts_of, trainers_of
+from .watching import Hopes, Occasions, each
+
+if TYPE_CHECKING:
+    from wsgiref.types import WSGIApplication
 
 IN_PROCESS = "http://pocketfed.invalid"
-HOPELESS = 50
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,8 @@ class Scenario:
     Without ``partition`` it is the usual one of the data set; without ``phones`` there are 100, or
     one for each of its natural owners. The run ends when ``target`` accuracy is reached, the task
     has committed ``settings.rounds`` rounds, or ``limit_s`` seconds of the fleet's clock have
-    passed. ``trainer`` is one of ``cli.trainers``.
+    passed. ``trainer`` is one of ``cli.trainers``. ``workers`` train, see ``workers_of``; with a
+    server over HTTP they are threads of this process.
     """
 
     task: str
@@ -59,6 +65,7 @@ class Scenario:
     limit_s: float
     partition: Partition | None = None
     trainer: str = LITERT
+    workers: str | None = "0"
 
     @property
     def fleet(self) -> FleetSettings:
@@ -67,33 +74,6 @@ class Scenario:
             seed=self.seed,
             conditions=Conditions(drop_out=self.drop_out),
         )
-
-
-class Hopes:
-    """Counts sessions that fail in a row; a run of nothing else cannot reach its goal."""
-
-    def __init__(self) -> None:
-        self._failures = 0
-        self._detail = ""
-
-    def note(self, record: SessionRecord) -> None:
-        if self.are_gone or record.kind is not RoundKind.TRAIN:
-            return
-        if record.outcome in (SessionOutcome.FAILED, SessionOutcome.REFUSED):
-            self._failures += 1
-            self._detail = record.detail
-        elif record.outcome is SessionOutcome.ACCEPTED:
-            self._failures = 0
-
-    @property
-    def are_gone(self) -> bool:
-        return self._failures >= HOPELESS
-
-    def require(self, task: str) -> None:
-        """Raises ConfigError with the reason of the last failure once hope is gone."""
-        if self.are_gone:
-            reason = f"{self._failures} sessions in a row failed, the last because {self._detail}"
-            raise ConfigError("task", task, reason)
 
 
 @disagreement_raised()
@@ -115,13 +95,14 @@ def live(
             scenario.fleet,
             owned=owned,
             session=session,
+            workers=count_of(scenario.workers),
             new_trainer=trainers,
             observe=hopes.note,
         )
         trainer = trainers(artifact.model, artifact.manifest)
         monitor = _monitor(scenario, trainer, artifact, dataset, admin=admin, tallies=fleet.tallies)
-        is_over = _stop_rule(scenario, monitor, hopes, clock=time.monotonic)
         began = time.monotonic()
+        is_over = _stop_rule(scenario, monitor, hopes, clock=time.monotonic, began_s=began)
         with fleet, _table(scenario) as table:
             for row in monitor.follow(until=lambda: not fleet.is_running or is_over()):
                 table.add(row)
@@ -129,7 +110,7 @@ def live(
                     break
         seconds = time.monotonic() - began
     hopes.require(scenario.task)
-    facts = (details, *facts_of(trainers))
+    facts = (details, *facts_of(trainers, fleet.tallies))
     return _report(scenario, monitor, fleet.tallies, facts, seconds=seconds, out=out)
 
 
@@ -137,17 +118,20 @@ def live(
 def virtual(scenario: Scenario, *, artifact: Artifact, dataset: Dataset, out: Path) -> Summary:
     """Runs a scenario in this process on a virtual clock; the same seed gives the same bytes.
 
-    The server's folder is ``out/server``, made anew.
+    The server's folder is ``out/server``, made anew, unless a run of the same scenario was killed
+    there: then it goes on from the last safe point in ``out/points``, and ends as it would have.
     """
     data_dir = out / "server"
-    shutil.rmtree(data_dir, ignore_errors=True)
-    clock = VirtualClock()
+    points = SafePoints(out / "points", scenario=_identity(scenario, artifact, dataset))
+    point = points.restore(data_dir)
+    clock = VirtualClock(0.0 if point is None else point.now_s)
     token = "operator"  # noqa: S105  # never leaves the process
     scenario, owned, details = _with_owners(scenario, dataset)
-    trainers, hopes = trainers_of(scenario.trainer, artifact), Hopes()
+    trainers, hopes, occasions = trainers_of(scenario.trainer, artifact), Hopes(), Occasions()
     with (
-        _app(data_dir, token, clock, seed=scenario.seed) as transport,
-        Session(IN_PROCESS, transport=transport) as session,
+        _app(data_dir, token, clock, draws=_draws(scenario, point)) as app,
+        Session(IN_PROCESS, app=app) as session,
+        workers_of(scenario.workers, owned, trainers) as workers,
     ):
         admin = _with_task(scenario, artifact, AdminClient(session, token=token))
         fleet = VirtualFleet(
@@ -155,23 +139,40 @@ def virtual(scenario: Scenario, *, artifact: Artifact, dataset: Dataset, out: Pa
             owned=owned,
             session=session,
             clock=clock,
-            new_trainer=trainers,
-            observe=hopes.note,
+            workers=workers,
+            observe=each(hopes.note, occasions.note),
+            debts=Debts(points.folder / "owed"),
         )
+        if point is not None:
+            fleet.thaw(point.fleet)
         trainer = trainers(artifact.model, artifact.manifest)
         monitor = _monitor(scenario, trainer, artifact, dataset, admin=admin, tallies=fleet.tallies)
-        is_over = _stop_rule(scenario, monitor, hopes, clock=clock.now)
+        is_over = _stop_rule(scenario, monitor, hopes, clock=clock.now, began_s=0.0)
+
+        def save() -> None:
+            if points.save(data_dir, fleet.freeze, now_s=clock.now()):
+                fleet.forget_paid()
+
         with _table(scenario) as table:
 
             def until() -> bool:
-                for row in monitor.poll():
-                    table.add(row)
+                if occasions.take(clock.now()) and _shows(monitor, table):
+                    save()
                 return is_over()
 
             fleet.run(until=until)
+    points.remove()
     hopes.require(scenario.task)
-    facts = (details, *facts_of(trainers))
+    facts = (details, *facts_of(trainers, fleet.tallies))
     return _report(scenario, monitor, fleet.tallies, facts, seconds=clock.now(), out=out)
+
+
+def _shows(monitor: Monitor, table: LiveTable) -> bool:
+    """Puts new checkpoints into the table; whether there were any."""
+    rows = monitor.poll()
+    for row in rows:
+        table.add(row)
+    return bool(rows)
 
 
 def _table(scenario: Scenario) -> LiveTable:
@@ -180,8 +181,8 @@ def _table(scenario: Scenario) -> LiveTable:
 
 @contextlib.contextmanager
 def _app(
-    data_dir: Path, token: str, clock: VirtualClock, *, seed: int
-) -> Iterator[httpx.WSGITransport]:
+    data_dir: Path, token: str, clock: VirtualClock, *, draws: np.random.Generator
+) -> Iterator[WSGIApplication]:
     from ..server import create_app
     from ..server.app import EXTENSION
     from ..server.config import Config
@@ -193,12 +194,22 @@ def _app(
         keep_updates_s=0.0,
         check_ins_per_h=0.0,
     )
-    draws = np.random.default_rng(seed)
     app = create_app(config, clock=clock.now, entropy=draws.bytes)
     try:
-        yield httpx.WSGITransport(app=app)
+        yield app.wsgi_app
     finally:
         app.extensions[EXTENSION].close()
+
+
+def _identity(scenario: Scenario, artifact: Artifact, dataset: Dataset) -> tuple[object, ...]:
+    """What must be equal for a run to go on; who trains changes nothing."""
+    files = sorted((name, entry.sha256) for name, entry in artifact.manifest.files.items())
+    return __version__, replace(scenario, workers=None), dataset.name, dataset.origin, files
+
+
+def _draws(scenario: Scenario, point: Point | None) -> np.random.Generator:
+    """What the server's ids and tokens come from; never those again that a killed run has used."""
+    return np.random.default_rng(scenario.seed if point is None else [scenario.seed, point.number])
 
 
 def _with_task(scenario: Scenario, artifact: Artifact, admin: AdminClient) -> AdminClient:
@@ -242,9 +253,14 @@ def _monitor(
 
 
 def _stop_rule(
-    scenario: Scenario, monitor: Monitor, hopes: Hopes, *, clock: Callable[[], float]
+    scenario: Scenario,
+    monitor: Monitor,
+    hopes: Hopes,
+    *,
+    clock: Callable[[], float],
+    began_s: float,
 ) -> Callable[[], bool]:
-    ends_s = clock() + scenario.limit_s
+    ends_s = began_s + scenario.limit_s
 
     def is_over() -> bool:
         has_ended = monitor.status in (TaskStatus.STOPPED, TaskStatus.FINISHED)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ..device_sim.equality import EqualitySample
+from ..device_sim.equality import EqualitySample, summary_of
 from ..device_sim.graph_trainer import GraphTrainers
+from ..device_sim.sessions import Tallies
 from ..device_sim.trainers import LiteRTTrainer, NewTrainer
 from ..protocol.artifact import Artifact
 
@@ -20,8 +21,8 @@ def trainers_of(name: str, artifact: Artifact) -> NewTrainer:
     return EqualitySample(fast=GraphTrainers(artifact.graph), trusted=LiteRTTrainer)
 
 
-def facts_of(trainers: NewTrainer) -> tuple[tuple[str, str], ...]:
+def facts_of(trainers: NewTrainer, tallies: Tallies) -> tuple[tuple[str, str], ...]:
     """Lines of the report, label and value."""
     if not isinstance(trainers, EqualitySample):
         return ()
-    return (("Trained by TensorFlow, sampled against LiteRT", trainers.summary),)
+    return (("Trained by TensorFlow, sampled against LiteRT", summary_of(tallies.deviations)),)

@@ -63,12 +63,15 @@ class DeviceClient:
             return Assignment.from_json(answer.content)
         return Rejection.from_json(answer.content)
 
-    def download(self, resource: Resource) -> bytes:
-        """Fetches immutable bytes; raises DigestMismatch when they are not what was promised."""
+    def download(self, resource: Resource, *, known: bytes | None = None) -> bytes:
+        """Fetches immutable bytes; raises DigestMismatch when they are not what was promised.
+
+        ``known`` are bytes of which the digest is known to hold; equal ones need no hashing.
+        """
         answer = self._session.exchange(
             "GET", resource.url, token=self._token, traffic=self.traffic
         )
-        if wire.sha256(answer.content) != resource.sha256:
+        if answer.content != known and wire.sha256(answer.content) != resource.sha256:
             raise DigestMismatch(f"{resource.url} does not have SHA-256 {resource.sha256}")
         return answer.content
 

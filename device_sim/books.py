@@ -23,6 +23,7 @@ class Books:
         self._counted_up = self._counted_down = 0
         self._began_s: float | None = None
         self.shape, self.detail = "-", ""
+        self.deviation: float | None = None
 
     def begins(self) -> None:
         """The phone checks in; a repeated check-in is still the same session."""
@@ -54,7 +55,8 @@ class Books:
             began_s=now_s if self._began_s is None else self._began_s,
             ended_s=now_s,
             tier=self._tier,
+            deviation=self.deviation,
         )
         self._counted_up, self._counted_down = self._traffic.up, self._traffic.down
-        self.shape, self.detail, self._began_s = "-", "", None
+        self.shape, self.detail, self._began_s, self.deviation = "-", "", None, None
         return record

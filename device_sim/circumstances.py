@@ -48,6 +48,15 @@ class Circumstances:
         if self.breaks_off(assignment, way, tries=tries):
             raise NoAnswer("the connection was lost in the middle of a transfer")
 
+    def compute_s(self, assignment: Assignment, steps: int) -> float:
+        """How long the work of an assignment takes that begins now."""
+        return self._conditions.compute_s(
+            steps,
+            batch_size=assignment.plan.batch_size,
+            place=Place.of(assignment),
+            now_s=self._clock(),
+        )
+
     def download_s(self, assignment: Assignment, size_bytes: int) -> float:
         return self._conditions.download_s(size_bytes, place=Place.of(assignment))
 

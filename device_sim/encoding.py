@@ -1,54 +1,90 @@
-"""How one phone encodes its deltas, and what it still owes where its codec leaves elements out."""
+"""How one phone encodes its deltas, and what it still owes where its codec leaves elements out.
+
+What top-k leaves out is added to the next delta of the same task, once the server has accepted what
+was sent (error feedback: Stich et al. 2018, Algorithm 1).
+"""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
+import weakref
 from dataclasses import dataclass
+from pathlib import Path
 
-from ..protocol.codecs import codec_named
-from ..protocol.messages import Assignment
+import numpy as np
+
+from ..protocol.codecs import Codec
 from ..protocol.weights import Vector, Weights
-from .conditions import rounding_stream
+
+
+def encode(
+    delta: Weights, *, codec: Codec, owed: Vector | None, rng: np.random.Generator
+) -> tuple[bytes, Vector | None]:
+    """The body to send, and what it lacks of ``delta`` and ``owed``; None where nothing can lack.
+
+    Raises NonFiniteDelta.
+    """
+    if not codec.leaves_out:
+        return codec.encode(delta, rng), None
+    due = delta if owed is None else Weights(delta.spec, delta.vector + owed)
+    body = codec.encode(due, rng)
+    return body, due.vector - codec.decode(body, due.spec)
 
 
 @dataclass(frozen=True)
 class Debt:
-    """What a task's deltas lacked when they were sent."""
+    """A phone's deltas of a task lack what the file holds, the ``number``-th such file of it."""
 
     task: str
-    left_out: Vector
+    number: int
+    file: str
 
 
-class Encoder:
-    """Encodes as each assignment asks, rounding with a stream of the phone's own.
+class Debts:
+    """What the phones of a fleet owe: a file each, so that memory does not grow with them.
 
-    What top-k leaves out is added to the next delta of the same task, once the server has accepted
-    what was sent (error feedback: Stich et al. 2018, Algorithm 1).
+    A phone owes to one task at a time, the one that accepted a delta of it last. The files lie in
+    ``folder``, or else in a temporary one. Where a run may be taken up again, what has been paid
+    stays until ``forget_paid``: files never change.
     """
 
-    def __init__(self, *, seed: int, device: int) -> None:
-        self._seed = seed
-        self._device = device
-        self._owed: Debt | None = None
-        self._sent: tuple[str, Debt] | None = None
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._is_lasting = folder is not None
+        self.open: dict[int, Debt] = {}
+        self._paid: list[Path] = []
 
-    def encode(self, assignment: Assignment, delta: Weights) -> bytes:
-        """The body to send; raises UnknownCodec, or NonFiniteDelta."""
-        codec = codec_named(assignment.codec)
-        rng = rounding_stream(seed=self._seed, device=self._device, round_=assignment.round)
-        if not codec.leaves_out:
-            return codec.encode(delta, rng)
-        due = self._with_debt(assignment.task, delta)
-        body = codec.encode(due, rng)
-        left_out = due.vector - codec.decode(body, due.spec)
-        self._sent = assignment.assignment_id, Debt(assignment.task, left_out)
-        return body
+    def owed(self, *, device: int, task: str) -> Vector | None:
+        """What to add to the next delta of a task; None when nothing is owed."""
+        debt = self.open.get(device)
+        if debt is None or debt.task != task:
+            return None
+        vector: Vector = np.load(self._place() / debt.file)
+        return vector
 
-    def accepted(self, assignment: Assignment) -> None:
-        """The server has taken the body of this assignment, so the older debt is paid."""
-        if self._sent is not None and self._sent[0] == assignment.assignment_id:
-            self._owed = self._sent[1]
+    def accepted(self, left_out: Vector, *, device: int, task: str) -> None:
+        """The server has taken a body that lacked this, so the older debt is paid."""
+        paid = self.open.get(device)
+        number = 1 if paid is None else paid.number + 1
+        debt = Debt(task, number, f"{device}-{number}.npy")
+        np.save(self._place() / debt.file, left_out)
+        self.open[device] = debt
+        if paid is not None:
+            self._paid.append(self._place() / paid.file)
+        if not self._is_lasting:
+            self.forget_paid()
 
-    def _with_debt(self, task: str, delta: Weights) -> Weights:
-        if self._owed is None or self._owed.task != task:
-            return delta
-        return Weights(delta.spec, delta.vector + self._owed.left_out)
+    def forget_paid(self) -> None:
+        """Removes the files that nobody needs who takes the run up from now on."""
+        for file in self._paid:
+            file.unlink(missing_ok=True)
+        self._paid.clear()
+
+    def _place(self) -> Path:
+        if self._is_lasting and self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        elif self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="pocketfed-owed-"))
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        return self._folder

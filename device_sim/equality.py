@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -50,45 +50,44 @@ def disagreement_raised() -> Iterator[None]:
 class EqualitySample:
     """Makes trainers that are checked from time to time: a NewTrainer around two others.
 
-    ``fast`` trains every phone; a ``share`` of all trainings, the first one in any case, are also
-    run by ``trusted``. Which ones is drawn from the stream of each training, so it depends neither
+    ``fast`` trains every phone; a ``share`` of all trainings, the first of each trainer in any
+    case, are also run by ``trusted``. Which ones is drawn from the stream of each training, so it depends neither
     on order nor on workers, and the run itself stays what it is. A weight may differ by the
     manifest's tolerance for every ten steps begun, and further where a trainer is as far from
-    itself; beyond that the training raises TrainersDisagree. ``deviations`` holds the largest
-    difference of each comparison as a share of what was allowed.
+    itself; beyond that the training raises TrainersDisagree. ``deviation`` of a result that was
+    compared is the largest difference as a share of what was allowed.
     """
 
     fast: NewTrainer
     trusted: NewTrainer
     share: float = 0.02
-    deviations: list[float] = field(default_factory=list)
 
     def __call__(self, model: bytes, manifest: Manifest) -> Trainer:
         fast, trusted = self.fast(model, manifest), self.trusted(model, manifest)
-        return _ComparedTrainer(fast, trusted, manifest, self)
-
-    @property
-    def summary(self) -> str:
-        """How many trainings were compared, and the worst of them."""
-        if not self.deviations:
-            return "none compared"
-        worst = max(self.deviations)
-        return f"{len(self.deviations)} compared, at most {worst:.2f} of the tolerance apart"
+        return _ComparedTrainer(fast, trusted, manifest, self.share)
 
 
-@dataclass(frozen=True)
+def summary_of(deviations: Sequence[float]) -> str:
+    """How many trainings were compared, and the worst of them."""
+    if not deviations:
+        return "none compared"
+    return f"{len(deviations)} compared, at most {max(deviations):.2f} of the tolerance apart"
+
+
+@dataclass
 class _ComparedTrainer:
     fast: Trainer
     trusted: Trainer
     manifest: Manifest
-    sample: EqualitySample
+    share: float
+    has_compared: bool = False
 
     def train(
         self, weights: Weights, examples: Examples, *, plan: Plan, rng: np.random.Generator
     ) -> LocalResult:
         again, lot = copy.deepcopy(rng), copy.deepcopy(rng).random()
         result = self.fast.train(weights, examples, plan=plan, rng=rng)
-        if self.sample.deviations and lot >= self.sample.share:
+        if self.has_compared and lot >= self.share:
             return result
 
         def trusted(start: Weights) -> LocalResult:
@@ -104,9 +103,9 @@ class _ComparedTrainer:
                 _slack(weights, expected, trusted), _slack(weights, result, untrusted)
             )
             deviation = self._deviation(weights, result, expected, slack=slack)
-        self.sample.deviations.append(deviation)
+        self.has_compared = True
         self._require(deviation, result, expected)
-        return result
+        return replace(result, deviation=deviation)
 
     def evaluate(self, weights: Weights, examples: Examples) -> Evaluation:
         return self.fast.evaluate(weights, examples)

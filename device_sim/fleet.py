@@ -19,7 +19,11 @@ from types import TracebackType
 from typing import Self
 
 from ..client import Session
-from .conditions import Conditions, arrival_s, on_a_real_clock
+from .agenda import Agenda, Instants
+from .conditions import Conditions, arrivals_s, on_a_real_clock
+from .encoding import Debts
+from .freezing import freeze, thaw
+from .memory import Memories
 from .ownership import Ownership
 from .phone import Phone
 from .phone_client import Board, PhoneClient
@@ -27,7 +31,8 @@ from .retrying import RetryPolicy
 from .sessions import SessionRecord, Tallies
 from .shelf import Shelf
 from .surroundings import Surroundings
-from .trainers import LiteRTTrainer, NewTrainer, TrainerPool
+from .trainers import LiteRTTrainer, NewTrainer
+from .workers import Inline, Workers
 
 Observer = Callable[[SessionRecord], None]
 
@@ -60,7 +65,11 @@ class VirtualClock:
 
 
 class VirtualFleet:
-    """Phones on a virtual clock; single-threaded and deterministic."""
+    """Phones on a virtual clock; deterministic. Workers may train beside its one thread.
+
+    A phone is made when it is due and lasts for a session; asleep it is an entry of two tables. So
+    the memory of a run follows the phones at work.
+    """
 
     def __init__(
         self,
@@ -70,26 +79,24 @@ class VirtualFleet:
         session: Session,
         clock: VirtualClock,
         new_trainer: NewTrainer = LiteRTTrainer,
+        workers: Workers | None = None,
         observe: Observer | None = None,
+        debts: Debts | None = None,
     ) -> None:
         self.tallies = Tallies(observe)
-        self._clock = clock
-        around = _surroundings(settings, clock.now, new_trainer, self.tallies)
-        board = Board()
-        drawn = [
-            settings.conditions.of_phone(seed=settings.seed, device=device)
-            for device in range(owned.phones)
-        ]
-        self.phones = [
-            Phone(
-                owned.of(device),
-                conditions=conditions,
-                client=PhoneClient(session, mischief=conditions.mischief, board=board),
-                surroundings=around,
-            )
-            for device, conditions in enumerate(drawn)
-        ]
-        self._agenda = _agenda(settings, owned.phones, clock.now())
+        self._settings, self._clock, self._session = settings, clock, session
+        self._owned = owned
+        workers = workers or Inline(self._owned, new_trainer)
+        self._around = _surroundings(settings, clock.now, workers, self.tallies, debts)
+        self._memories = Memories(self._owned.phones)
+        self._agenda = Agenda(_arrivals_s(settings, self._owned.phones, clock.now()))
+        self._awake: dict[int, Phone] = {}
+        self._board = Board()
+
+    @property
+    def awake(self) -> int:
+        """How many phones are in a session."""
+        return len(self._awake)
 
     def run(self, *, until: Callable[[], bool]) -> None:
         """Wakes phones in order until ``until``, asked whenever a session has ended, says so.
@@ -97,16 +104,73 @@ class VirtualFleet:
         Then every phone that holds a place gives it back.
         """
         ended = self.tallies.ended
-        while self._agenda and self._agenda[0][0] < math.inf:
-            due_s, device = heapq.heappop(self._agenda)
+        while (due := self._agenda.pop()) is not None:
+            due_s, device = due
             self._clock.advance_to(due_s)
-            heapq.heappush(self._agenda, (self.phones[device].wake(), device))
+            self._agenda.put(device, self._wake(device))
             if self.tallies.ended > ended:
                 ended = self.tallies.ended
                 if until():
                     break
-        for phone in self.phones:
-            phone.leave()
+        for device in sorted(self._awake):
+            self._awake[device].leave()
+            self._let_sleep(device)
+
+    def freeze(self) -> bytes:
+        """The whole state between two steps, asked for in ``until``; jobs are waited for.
+
+        A fleet of the same making that thaws it goes on as this one does.
+        """
+        around = self._around
+        held = self._memories.held.union(*(one.memory.held for one in self._awake.values()))
+        phones = (self._agenda, self._memories, self._awake, self._board)
+        state = (phones, self.tallies, around.debts.open)
+        shared = (around.shelf.bodies(sorted(held)), self._clock.now())
+        return freeze((state, shared), left_out=self._of_this_process)
+
+    def thaw(self, frozen: bytes) -> None:
+        """Takes over the state, the clock's included, that another fleet has left."""
+        state, (bodies, now_s) = thaw(frozen, put_back=self._of_this_process)
+        phones, tallies, self._around.debts.open = state
+        self._agenda, self._memories, self._awake, self._board = phones
+        self.tallies.take_over(tallies)
+        for name, body in bodies.items():
+            self._around.shelf.put(name, body)
+        self._clock.advance_to(now_s)
+
+    def forget_paid(self) -> None:
+        """Lets go of what only an older frozen state needs."""
+        self._around.debts.forget_paid()
+
+    @property
+    def _of_this_process(self) -> dict[str, object]:
+        around = self._around
+        named = {"around": around, "shelf": around.shelf, "session": self._session}
+        return {**named, "clock": self._clock}
+
+    def _wake(self, device: int) -> float:
+        """Lets a phone take its next step; returns when it wants to be woken again."""
+        if device not in self._awake:
+            self._awake[device] = self._phone(device)
+        due_s = self._awake[device].wake()
+        if self._awake[device].is_asleep:
+            self._let_sleep(device)
+        return due_s
+
+    def _phone(self, device: int) -> Phone:
+        """A phone as it fell asleep."""
+        settings = self._settings
+        conditions = settings.conditions.of_phone(seed=settings.seed, device=device)
+        return Phone(
+            self._owned.num_examples(device),
+            conditions=conditions,
+            client=PhoneClient(self._session, mischief=conditions.mischief, board=self._board),
+            surroundings=self._around,
+            memory=self._memories[device],
+        )
+
+    def _let_sleep(self, device: int) -> None:
+        self._memories[device] = self._awake.pop(device).memory
 
 
 class LiveFleet:
@@ -130,11 +194,11 @@ class LiveFleet:
         self.tallies = Tallies(observe)
         self._clock = clock
         self._workers = workers or os.cpu_count() or 1
-        around = _surroundings(settings, clock, new_trainer, self.tallies)
+        around = _surroundings(settings, clock, Inline(owned, new_trainer), self.tallies)
         drop_out = settings.conditions.drop_out
         self.phones = [
             Phone(
-                owned.of(device),
+                owned.num_examples(device),
                 conditions=on_a_real_clock(drop_out=drop_out, seed=settings.seed, device=device),
                 client=PhoneClient(session),
                 surroundings=around,
@@ -152,7 +216,9 @@ class LiveFleet:
         return bool(self._work) and not self._stopping
 
     def __enter__(self) -> Self:
-        self._agenda = _agenda(self._settings, len(self.phones), self._clock())
+        arrivals_s = _arrivals_s(self._settings, len(self.phones), self._clock())
+        self._agenda = [(due_s, device) for device, due_s in enumerate(arrivals_s.tolist())]
+        heapq.heapify(self._agenda)
         self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="phones")
         self._work = [self._pool.submit(self._serve) for _ in range(self._workers)]
         for work in self._work:
@@ -203,27 +269,22 @@ class LiveFleet:
 def _surroundings(
     settings: FleetSettings,
     clock: Callable[[], float],
-    new_trainer: NewTrainer,
+    workers: Workers,
     tallies: Tallies,
+    debts: Debts | None = None,
 ) -> Surroundings:
     return Surroundings(
         population=settings.population,
         retry=settings.retry,
         clock=clock,
-        trainers=TrainerPool(new_trainer),
+        workers=workers,
         shelf=Shelf(),
+        debts=debts or Debts(),
         observe=tallies.add,
     )
 
 
-def _agenda(settings: FleetSettings, phones: int, now_s: float) -> list[tuple[float, int]]:
-    """When each phone checks in first, as a heap."""
-    arrivals = [
-        (
-            now_s + arrival_s(seed=settings.seed, device=device, within_s=settings.arrive_within_s),
-            device,
-        )
-        for device in range(phones)
-    ]
-    heapq.heapify(arrivals)
-    return arrivals
+def _arrivals_s(settings: FleetSettings, phones: int, now_s: float) -> Instants:
+    """When each phone checks in first, on the fleet's clock."""
+    within_s = settings.arrive_within_s
+    return now_s + arrivals_s(seed=settings.seed, phones=phones, within_s=within_s)

@@ -5,6 +5,8 @@
     CHECK_IN -> DOWNLOAD -> TRAIN -> REPORT -> UPLOAD -> CHECK_IN
 
 A phone that is asked to measure a checkpoint does so in place of training, and uploads nothing.
+Training takes two wakes: one hands the work out, and the next, when a phone like this one would be
+done, collects it.
 
 ``wake`` takes one step and says when to wake the phone again, so the same phone lives on a virtual
 clock and on a real one. It is woken only while it is eligible; when that ends in the middle of a
@@ -19,9 +21,8 @@ from collections.abc import Callable
 from functools import partial
 
 from .. import __version__
-from ..protocol import wire
 from ..protocol.codecs import ENCODINGS
-from ..protocol.errors import PocketFedError, TokenExpired
+from ..protocol.errors import PocketFedError, TokenExpired, WorkerLost
 from ..protocol.messages import (
     Assignment,
     Capabilities,
@@ -34,20 +35,21 @@ from ..protocol.messages import (
     UploadInstruction,
 )
 from ..protocol.plan import RoundKind
-from ..protocol.weights import Weights
 from .books import Books
 from .circumstances import Circumstances
-from .conditions import PhoneConditions, retry_stream
+from .conditions import PhoneConditions
 from .conditions.needs import Need, names_of
 from .conditions.network import Way
 from .conditions.silence import Point
-from .data.examples import Examples
-from .local_work import LocalWork, Made
+from .handing_out import Counter, HandedOut
+from .memory import NEW, Memory
 from .phone_client import PhoneClient
 from .retrying import Remedy, Step, remedy
 from .sessions import SessionOutcome, ending_of
 from .shelf import Storage
 from .surroundings import Surroundings
+from .waiting import Waits
+from .workers.jobs import Done
 
 _CAPABILITIES = Capabilities(kinds=tuple(RoundKind), codecs=ENCODINGS)
 # Between which marks a session shows its work.
@@ -55,27 +57,36 @@ _MARKS = {RoundKind.TRAIN: ("[", "]"), RoundKind.EVALUATE: ("(", ")")}
 
 
 class Phone:
-    """A simulated device. Its seed, number and examples say all that it will ever compute."""
+    """A simulated device. Its seed, number and examples say all that it will ever compute.
+
+    ``client`` belongs to it alone and takes its identity from ``memory``.
+    """
 
     def __init__(
         self,
-        examples: Examples,
+        num_examples: int,
         *,
         conditions: PhoneConditions,
         client: PhoneClient,
         surroundings: Surroundings,
+        memory: Memory = NEW,
     ) -> None:
-        self._examples = examples
+        self._num_examples = num_examples
         self._client = client
+        self._client.device = memory.device
         self._around = surroundings
-        self._storage = Storage(surroundings.shelf, client)
-        self._work = LocalWork(examples, conditions=conditions, clock=surroundings.clock)
+        self._storage = Storage(surroundings.shelf, client, memory.held)
         self._circumstances = Circumstances(conditions, surroundings.clock)
-        self._rng = retry_stream(seed=conditions.seed, device=conditions.device)
+        self._counter = Counter(
+            num_examples=num_examples,
+            conditions=conditions,
+            circumstances=self._circumstances,
+            around=surroundings,
+        )
+        self._waits = Waits(conditions.seed, conditions.device, memory.drawn)
+        self._forsaken = memory.forsaken
+        self._unsent = memory.unsent
         self._assignment: Assignment | None = None
-        self._forsaken: str | None = None
-        self._unsent: tuple[str, Made] | None = None
-        self._done_s = 0.0
         self._books = Books(
             device=conditions.device,
             tier=conditions.speed.tier,
@@ -84,6 +95,22 @@ class Phone:
         )
         self._tries = 0
         self._idle()
+
+    @property
+    def memory(self) -> Memory:
+        """All that is left of the phone while it sleeps, see ``is_asleep``."""
+        return Memory(
+            device=self._client.device,
+            drawn=self._waits.drawn,
+            held=self._storage.held,
+            forsaken=self._forsaken,
+            unsent=self._unsent,
+        )
+
+    @property
+    def is_asleep(self) -> bool:
+        """Whether no session is under way."""
+        return self._step is Step.CHECK_IN and self._tries == 0
 
     @property
     def step(self) -> Step:
@@ -98,6 +125,8 @@ class Phone:
         missing = self._circumstances.missing(self._assignment)
         try:
             wait_s = self._stopped(missing) if missing else self._act_as_known()
+        except WorkerLost:
+            raise  # No phone's business.
         except PocketFedError as error:
             self._tries += 1
             wait_s = self._after(error)
@@ -116,14 +145,11 @@ class Phone:
         assignment = self._assignment
         if assignment is None:
             return 0.0
-        wait_s = assignment.retry.draw(self._rng)
-        if self._unsent is None or self._around.clock() < self._done_s:
-            self._unsent = None
-            self._books.shape = self._books.shape.removesuffix(_MARKS[assignment.kind][1])
-            if Need.UNMETERED not in missing:
-                with contextlib.suppress(PocketFedError):
-                    report = Report(outcome=Outcome.INTERRUPTED)
-                    self._client.report(assignment.assignment_id, report)
+        wait_s = self._waits.within(assignment.retry)
+        if self._unsent is None and Need.UNMETERED not in missing:
+            with contextlib.suppress(PocketFedError):
+                report = Report(outcome=Outcome.INTERRUPTED)
+                self._client.report(assignment.assignment_id, report)
         self._end(SessionOutcome.INTERRUPTED, "!", detail=f"no longer {names_of(missing)}")
         return wait_s
 
@@ -131,7 +157,7 @@ class Phone:
         """Is never heard of again for this assignment."""
         self._forsaken = assignment.assignment_id
         self._end(SessionOutcome.DROPPED, "!", detail="the phone fell silent")
-        return assignment.retry.draw(self._rng)
+        return self._waits.within(assignment.retry)
 
     def _act_as_known(self) -> float:
         """Takes the step; a phone whose token has ended enrols again first, as the same device."""
@@ -148,15 +174,16 @@ class Phone:
         message = CheckIn(
             client_version=__version__,
             capabilities=_CAPABILITIES,
-            examples_bucket=_power_of_two(len(self._examples)),
+            examples_bucket=_power_of_two(self._num_examples),
         )
         answer = self._client.check_in(self._around.population, message)
         if isinstance(answer, Rejection):
             self._end(SessionOutcome.TURNED_AWAY, "#", detail=answer.detail)
-            return answer.retry.draw(self._rng)
+            return self._waits.within(answer.retry)
         if answer.assignment_id == self._forsaken:
             self._end(SessionOutcome.TURNED_AWAY, "!", detail="the phone dropped out before")
-            return answer.retry.draw(self._rng)
+            return self._waits.within(answer.retry)
+        self._forsaken = None
         return self._open(answer)
 
     def _open(self, assignment: Assignment) -> float:
@@ -184,44 +211,41 @@ class Phone:
     def _download(self, assignment: Assignment) -> float:
         before = self._client.traffic.down
         self._circumstances.require_link(assignment, Way.DOWN, tries=self._tries)
-        self._storage.obtain(assignment)
+        bodies = self._storage.obtain(assignment)
         if self._circumstances.falls_silent(assignment, Point.DOWNLOADING):
             return self._silent(assignment)
-        body = self._client.download(assignment.checkpoint)
-        weights = wire.decode(body, self._storage.manifest(assignment).weight_spec)
         self._books.shape += "v"
-        self._then(Step.TRAIN, partial(self._train, assignment, weights))
+        self._then(Step.TRAIN, partial(self._train, assignment, bodies))
         received = self._client.traffic.down - before
         return self._circumstances.download_s(assignment, received)
 
-    def _train(self, assignment: Assignment, weights: Weights) -> float:
-        begins, ends = _MARKS[assignment.kind]
-        self._books.shape += begins
+    def _train(self, assignment: Assignment, bodies: dict[str, bytes]) -> float:
+        self._books.shape += _MARKS[assignment.kind][0]
         if self._circumstances.falls_silent(assignment, Point.TRAINING):
             return self._silent(assignment)
-        if len(self._examples) < assignment.plan.eligibility.min_examples:
+        if self._num_examples < assignment.plan.eligibility.min_examples:
             self._books.shape += "!"
             return self._give_up(assignment, Outcome.NOT_ELIGIBLE, detail="too few examples")
-        trainer = self._around.trainers.get(
-            assignment.model.sha256,
-            self._storage.model(assignment),
-            self._storage.manifest(assignment),
-        )
-        made, modelled_s = self._work.made(assignment, weights, trainer)
-        self._done_s = self._around.clock() + modelled_s
+        work = self._counter.hand_out(assignment, bodies)
+        self._then(Step.TRAIN, partial(self._collect, assignment, work))
+        return work.modelled_s
+
+    def _collect(self, assignment: Assignment, work: HandedOut) -> float:
+        made = self._counter.collect(work)
+        self._books.deviation = made.deviation
         self._unsent = (assignment.assignment_id, made)
-        self._books.shape += ends
+        self._books.shape += _MARKS[assignment.kind][1]
         self._then(Step.REPORT, partial(self._report, assignment, made))
-        return modelled_s
+        return 0.0
 
     def _give_up(self, assignment: Assignment, outcome: Outcome, *, detail: str) -> float:
         """Tells the server next that no delta will come."""
         self._books.detail = detail
         report = Report(outcome=outcome)
-        self._then(Step.REPORT, partial(self._report, assignment, Made(report)))
+        self._then(Step.REPORT, partial(self._report, assignment, Done(report)))
         return 0.0
 
-    def _report(self, assignment: Assignment, made: Made) -> float:
+    def _report(self, assignment: Assignment, made: Done) -> float:
         is_done = made.report.outcome is Outcome.COMPLETED
         if is_done and self._circumstances.falls_silent(assignment, Point.TRAINED):
             return self._silent(assignment)
@@ -235,12 +259,12 @@ class Phone:
                 self._end(SessionOutcome.ACCEPTED, "^", num_examples=made.report.num_examples)
             else:
                 self._end(SessionOutcome.FAILED, "", detail=self._books.detail)
-            return answer.retry.draw(self._rng)
+            return self._waits.within(answer.retry)
         self._books.shape += "+"
         self._then(Step.UPLOAD, partial(self._upload, assignment, made, answer))
         return self._circumstances.upload_s(assignment, len(made.body), answer)
 
-    def _upload(self, assignment: Assignment, made: Made, instruction: UploadInstruction) -> float:
+    def _upload(self, assignment: Assignment, made: Done, instruction: UploadInstruction) -> float:
         if self._circumstances.falls_silent(assignment, Point.UPLOADING):
             with contextlib.suppress(PocketFedError):
                 self._client.upload_part(instruction, made.body, share=0.5)
@@ -250,9 +274,9 @@ class Phone:
         self._client.upload(instruction, made.body)
         if self._circumstances.falls_silent(assignment, Point.UPLOADED):
             return self._silent(assignment)
-        self._work.accepted(assignment)
+        self._counter.accepted(made, assignment.task)
         self._end(SessionOutcome.ACCEPTED, "^", num_examples=made.report.num_examples)
-        return assignment.retry.draw(self._rng)
+        return self._waits.within(assignment.retry)
 
     def _after(self, error: PocketFedError) -> float:
         """Repeats the step, or ends the session; returns the wait in seconds."""
@@ -266,10 +290,10 @@ class Phone:
             return self._give_up(assignment, Outcome.FAILED, detail=str(error))
         self._end(*ending_of(error), detail=str(error))
         if answer is Remedy.RETRY_WINDOW and assignment is not None:
-            return assignment.retry.draw(self._rng)
+            return self._waits.within(assignment.retry)
         if answer is Remedy.REFUSED:
-            return policy.refused_wait_s(self._rng)
-        return policy.no_answer_wait_s(self._rng)
+            return policy.refused_wait_s(self._waits.next())
+        return policy.no_answer_wait_s(self._waits.next())
 
     def _end(
         self, outcome: SessionOutcome, mark: str, *, detail: str = "", num_examples: int = 0

@@ -32,7 +32,8 @@ class SessionRecord:
     model here, ``[`` training, ``]`` trained, ``+`` upload, ``^`` acknowledged, ``#`` rejected,
     ``!`` interrupted, ``*`` error. ``(`` and ``)`` stand for measuring instead of training. A
     session that was turned away has round 0. ``began_s`` and ``ended_s`` are instants of the
-    fleet's clock; ``tier`` is the phone's class of speed, empty where there are none.
+    fleet's clock; ``tier`` is the phone's class of speed, empty where there are none. ``deviation``
+    is how far two trainers were apart, where the training was compared.
     """
 
     device: int
@@ -48,6 +49,7 @@ class SessionRecord:
     began_s: float = 0.0
     ended_s: float = 0.0
     tier: str = ""
+    deviation: float | None = None
 
 
 @dataclass(frozen=True)
@@ -99,9 +101,19 @@ class Tallies:
         self.bytes_up = 0
         self.bytes_down = 0
         self.shapes: Counter[str] = Counter()
+        self.deviations: list[float] = []
         self._rounds: dict[tuple[RoundKind, int, int], RoundTally] = {}
         self._observe = observe
         self._lock = threading.RLock()
+
+    def take_over(self, other: Tallies) -> None:
+        """Goes on with the sums of another."""
+        with self._lock:
+            vars(self).update(other.__getstate__())
+
+    def __getstate__(self) -> dict[str, object]:
+        left_out = ("_observe", "_lock")
+        return {name: value for name, value in vars(self).items() if name not in left_out}
 
     def add(self, record: SessionRecord) -> None:
         with self._lock:
@@ -118,6 +130,8 @@ class Tallies:
         self.ended += 1
         self.bytes_up += record.bytes_up
         self.bytes_down += record.bytes_down
+        if record.deviation is not None:
+            self.deviations.append(record.deviation)
         if record.round == 0:
             self.turned_away += 1
             return

@@ -6,51 +6,66 @@ is what a real phone's would be.
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+
 from ..client import DeviceClient
-from ..protocol.artifact import Manifest
 from ..protocol.messages import Assignment, Resource
+
+KEPT = 16
 
 
 class Shelf:
-    """Bytes that some phone has downloaded."""
+    """The bytes that phones have downloaded last; safe to use from several threads."""
 
     def __init__(self) -> None:
-        self._bodies: dict[str, bytes] = {}
-        self._manifests: dict[str, Manifest] = {}
+        self._bodies: OrderedDict[str, bytes] = OrderedDict()
+        self._lock = threading.Lock()
 
-    def put(self, sha256: str, body: bytes) -> None:
-        self._bodies.setdefault(sha256, body)
+    def known(self, sha256: str) -> bytes | None:
+        """These bytes as some phone got them before, or None."""
+        with self._lock:
+            if sha256 in self._bodies:
+                self._bodies.move_to_end(sha256)
+            return self._bodies.get(sha256)
 
-    def body(self, sha256: str) -> bytes:
-        return self._bodies[sha256]
+    def put(self, sha256: str, body: bytes) -> bytes:
+        """Takes in checked bytes; returns those that are held, one object for all phones."""
+        with self._lock:
+            held = self._bodies.setdefault(sha256, body)
+            self._bodies.move_to_end(sha256)
+            if len(self._bodies) > KEPT:
+                self._bodies.popitem(last=False)
+            return held
 
-    def manifest(self, sha256: str) -> Manifest:
-        """These bytes as a manifest; raises MalformedPayload."""
-        if sha256 not in self._manifests:
-            self._manifests[sha256] = Manifest.from_json(self._bodies[sha256])
-        return self._manifests[sha256]
+    def bodies(self, names: Iterable[str]) -> dict[str, bytes]:
+        """Those of the named bytes that are here."""
+        with self._lock:
+            return {name: self._bodies[name] for name in names if name in self._bodies}
 
 
 class Storage:
-    """One phone's part of the shelf."""
+    """One phone's part of the shelf; ``held`` are the SHA-256 it has downloaded for good."""
 
-    def __init__(self, shelf: Shelf, client: DeviceClient) -> None:
+    def __init__(self, shelf: Shelf, client: DeviceClient, held: frozenset[str]) -> None:
         self._shelf = shelf
         self._client = client
-        self._held: set[str] = set()
+        self.held = held
 
-    def obtain(self, assignment: Assignment) -> None:
-        """Downloads the model and the manifest unless this phone already has them."""
-        for resource in (assignment.model, assignment.manifest):
-            self._obtain(resource)
+    def obtain(self, assignment: Assignment) -> dict[str, bytes]:
+        """All that an assignment needs: downloads the checkpoint, and what this phone lacks."""
+        lasting = (assignment.model, assignment.manifest)
+        bodies = {one.sha256: self._lasting(one) for one in lasting}
+        bodies[assignment.checkpoint.sha256] = self._download(assignment.checkpoint)
+        return bodies
 
-    def model(self, assignment: Assignment) -> bytes:
-        return self._shelf.body(assignment.model.sha256)
+    def _lasting(self, resource: Resource) -> bytes:
+        known = self._shelf.known(resource.sha256) if resource.sha256 in self.held else None
+        body = self._download(resource) if known is None else known
+        self.held |= {resource.sha256}
+        return body
 
-    def manifest(self, assignment: Assignment) -> Manifest:
-        return self._shelf.manifest(assignment.manifest.sha256)
-
-    def _obtain(self, resource: Resource) -> None:
-        if resource.sha256 not in self._held:
-            self._shelf.put(resource.sha256, self._client.download(resource))
-            self._held.add(resource.sha256)
+    def _download(self, resource: Resource) -> bytes:
+        known = self._shelf.known(resource.sha256)
+        return self._shelf.put(resource.sha256, self._client.download(resource, known=known))

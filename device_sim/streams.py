@@ -43,3 +43,10 @@ class Purpose(IntEnum):
 def stream(seed: int, purpose: Purpose, *keys: int) -> np.random.Generator:
     """The generator of one purpose and, say, one device and one round; always the same one."""
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(int(purpose), *keys)))
+
+
+def stream_after(numbers: int, seed: int, purpose: Purpose, *keys: int) -> np.random.Generator:
+    """The same generator after it has given so many numbers of 64 bits, found in O(log numbers)."""
+    bits = np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(int(purpose), *keys)))
+    bits.advance(numbers)
+    return np.random.Generator(bits)

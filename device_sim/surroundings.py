@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .encoding import Debts
 from .retrying import RetryPolicy
 from .sessions import SessionRecord
 from .shelf import Shelf
-from .trainers import TrainerPool
+from .workers import Workers
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """A population's name, the manner of retrying, a clock, trainers, models, and who listens."""
+    """A population to serve, a clock, those who train, and what phones share to save memory."""
 
     population: str
     retry: RetryPolicy
     clock: Callable[[], float]
-    trainers: TrainerPool
+    workers: Workers
     shelf: Shelf
+    debts: Debts
     observe: Callable[[SessionRecord], None]

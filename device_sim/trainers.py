@@ -35,6 +35,7 @@ class LocalResult:
     num_examples: int
     loss: float
     steps: int
+    deviation: float | None = None
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@
     │  ├─ ParityFailure
     │  └─ DamagedArtifact
     ├─ DataError                     a data set is missing or is not what it should be
+    ├─ WorkerLost                    a process that trained for simulated phones is gone
     ├─ LostBlob                      bytes the server kept are gone or no longer what they were
     └─ ConfigError                   the operator, at start-up
 
@@ -65,6 +66,10 @@ class PocketFedError(Exception):
     code: ClassVar[str] = "internal"
     status: ClassVar[int] = 500
     retryable: ClassVar[bool] = False
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Crosses to other processes, whatever arguments its kind is made with."""
+        return _restored, (type(self), self.args, vars(self))
 
 
 class ProtocolError(PocketFedError):
@@ -288,6 +293,12 @@ class DataError(PocketFedError):
     code = "data_error"
 
 
+class WorkerLost(PocketFedError):
+    """A process that trained for simulated phones has ended without a result."""
+
+    code = "worker_lost"
+
+
 class LostBlob(PocketFedError):
     """Kept bytes cannot be read back under their digest; the operator restores them."""
 
@@ -307,3 +318,11 @@ class ConfigError(PocketFedError):
 def first_line(error: object) -> str:
     """What an error of another library says, for a sentence of ours."""
     return str(error).strip().splitlines()[0]
+
+
+def _restored(
+    kind: type[PocketFedError], args: tuple[object, ...], fields: dict[str, object]
+) -> PocketFedError:
+    error = kind.__new__(kind, *args)
+    vars(error).update(fields)
+    return error

@@ -38,7 +38,7 @@ CONFINED = {
     "boto3": ["server/blobs/s3.py"],
     "botocore": ["server/blobs/s3.py"],
     "waitress": ["server/serve.py"],
-    "ray": ["server/workers.py"],
+    "ray": ["server/workers.py", "device_sim/workers/ray_actors.py"],
     "gunicorn": ["server/processes.py"],
     "psycopg": ["server/store"],
     "ai_edge_litert": ["runtime", "model_export/lint.py", "model_export/compact"],

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
-from ..streams import Purpose, stream
-
-
-def arrival_s(*, seed: int, device: int, within_s: float) -> float:
-    """When a phone checks in first, uniform over the window."""
-    return float(stream(seed, Purpose.ARRIVAL, device).uniform(0.0, within_s))
+from ..first_draws import first_uniforms
+from ..streams import Purpose, stream, stream_after
 
 
-def retry_stream(*, seed: int, device: int) -> np.random.Generator:
-    """The stream a phone draws all its waits from, one after the other."""
-    return stream(seed, Purpose.RETRY, device)
+def arrivals_s(*, seed: int, phones: int, within_s: float) -> npt.NDArray[np.float64]:
+    """When each phone checks in first, uniform over the window; float64 [phones]."""
+    return within_s * first_uniforms(seed, Purpose.ARRIVAL, count=phones)
+
+
+def retry_stream(*, seed: int, device: int, drawn: int) -> np.random.Generator:
+    """The stream a phone draws all its waits from, after ``drawn`` of them.
+
+    A wait takes one 64-bit number, so that the next one is found without a generator kept.
+    """
+    return stream_after(drawn, seed, Purpose.RETRY, device)
 
 
 def shuffle_stream(*, seed: int, device: int, round_: int) -> np.random.Generator:

@@ -16,14 +16,16 @@ import pytest
 from pocketfed.client import AdminClient, Session
 from pocketfed.device_sim.conditions import on_a_real_clock
 from pocketfed.device_sim.data.examples import Examples
+from pocketfed.device_sim.encoding import Debts
 from pocketfed.device_sim.fleet import VirtualClock
+from pocketfed.device_sim.ownership import Listed
 from pocketfed.device_sim.phone import Phone
 from pocketfed.device_sim.phone_client import PhoneClient
 from pocketfed.device_sim.retrying import RetryPolicy
 from pocketfed.device_sim.sessions import SessionRecord
 from pocketfed.device_sim.shelf import Shelf
 from pocketfed.device_sim.surroundings import Surroundings
-from pocketfed.device_sim.trainers import LiteRTTrainer, TrainerPool
+from pocketfed.device_sim.workers import Inline
 from pocketfed.protocol import wire
 from pocketfed.protocol.admin import TaskHistory
 from pocketfed.protocol.artifact import MANIFEST, Artifact, InputScale
@@ -236,7 +238,7 @@ class Bench:
         session = Session("http://server", transport=httpx.MockTransport(self.server))
         self.client = PhoneClient(session)
         self.phone = Phone(
-            examples,
+            len(examples),
             conditions=replace(
                 on_a_real_clock(drop_out=drop_out, seed=3, device=0),
                 **conditions,  # pyright: ignore[reportArgumentType]
@@ -246,8 +248,9 @@ class Bench:
                 population="people",
                 retry=retry or RetryPolicy(),
                 clock=self.clock.now,
-                trainers=TrainerPool(LiteRTTrainer),
+                workers=Inline(Listed([examples])),
                 shelf=Shelf(),
+                debts=Debts(),
                 observe=self.records.append,
             ),
         )

@@ -6,13 +6,14 @@ import time
 import msgspec
 import numpy as np
 import pytest
-from pocketfed.device_sim.conditions import Conditions, on_a_real_clock
+from pocketfed.device_sim.conditions import Conditions
 from pocketfed.device_sim.fleet import FleetSettings, LiveFleet, VirtualClock, VirtualFleet
 from pocketfed.device_sim.measuring import measure
 from pocketfed.device_sim.monitor import Monitor
 from pocketfed.device_sim.ownership import Listed
 from pocketfed.device_sim.sessions import SessionOutcome
 from pocketfed.device_sim.trainers import Evaluation, LiteRTTrainer
+from pocketfed.device_sim.workers import Job
 from pocketfed.protocol import wire
 from pocketfed.protocol.admin import EvaluationSource, RoundPhase
 from pocketfed.protocol.errors import ImplausibleReport
@@ -267,8 +268,7 @@ def test_a_loss_that_is_no_number_gives_the_place_back(artifact, make_examples) 
             Bad(artifact.model, artifact.manifest),
             artifact.checkpoint,
             make_examples(5),
-            assignment=assignment,
-            conditions=on_a_real_clock(drop_out=0.0, seed=1, device=0),
+            job=Job.of(assignment, seed=1, device=0, num_examples=5),
         )
 
 

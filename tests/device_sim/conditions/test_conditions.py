@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from pocketfed.device_sim.conditions import Conditions, arrival_s, on_a_real_clock, shuffle_stream
+from pocketfed.device_sim.conditions import Conditions, arrivals_s, on_a_real_clock, shuffle_stream
 from pocketfed.device_sim.conditions.compute import LogNormalCompute
 from pocketfed.device_sim.streams import Purpose, stream
 
@@ -80,10 +80,10 @@ def test_on_a_real_clock_nothing_is_modelled():
 
 
 def test_arrivals_lie_in_the_window_and_differ():
-    found = [arrival_s(seed=0, device=device, within_s=2.0) for device in range(50)]
+    found = arrivals_s(seed=0, phones=50, within_s=2.0)
     assert all(0 <= at < 2.0 for at in found)
     assert len(set(found)) == 50
-    assert math.isclose(arrival_s(seed=0, device=3, within_s=4.0), 2 * found[3])
+    assert math.isclose(arrivals_s(seed=0, phones=4, within_s=4.0)[3], 2 * found[3])
 
 
 def test_a_phone_shuffles_differently_in_every_round():
