@@ -145,7 +145,7 @@ def _slack(
     moved = np.zeros_like(received.vector)
     for probe in range(PROBES):
         signs = np.random.default_rng(probe).choice([-1.0, 1.0], moved.shape).astype(np.float32)
-        nudged = received.vector * (1 + NUDGE * signs)
+        nudged = (received.vector * (1 + NUDGE * signs)).astype(np.float32)
         other = train(Weights(received.spec, nudged)).delta.vector
         moved = np.maximum(moved, _distances(other, expected.delta.vector))
     if np.linalg.norm(moved) > MOST_MOVED * np.linalg.norm(expected.delta.vector):
