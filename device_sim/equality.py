@@ -51,11 +51,12 @@ class EqualitySample:
     """Makes trainers that are checked from time to time: a NewTrainer around two others.
 
     ``fast`` trains every phone; a ``share`` of all trainings, the first of each trainer in any
-    case, are also run by ``trusted``. Which ones is drawn from the stream of each training, so it depends neither
-    on order nor on workers, and the run itself stays what it is. A weight may differ by the
-    manifest's tolerance for every ten steps begun, and further where a trainer is as far from
-    itself; beyond that the training raises TrainersDisagree. ``deviation`` of a result that was
-    compared is the largest difference as a share of what was allowed.
+    case, are also run by ``trusted``. Which ones is drawn from the stream of each training, so it
+    depends neither on order nor on workers, and the run itself stays what it is.
+
+    A weight may differ by the manifest's tolerance for every ten steps begun, and further where a
+    trainer is as far from itself; beyond that the training raises TrainersDisagree. ``deviation``
+    of a result that was compared is the largest difference as a share of what was allowed.
     """
 
     fast: NewTrainer

@@ -8,7 +8,6 @@ from several threads: LiteRT releases the interpreter lock while it computes.
 from __future__ import annotations
 
 import heapq
-import math
 import os
 import threading
 import time

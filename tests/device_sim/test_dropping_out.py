@@ -6,6 +6,7 @@ from pocketfed.device_sim.conditions.compute import LogNormalCompute
 from pocketfed.device_sim.conditions.network import Network
 from pocketfed.device_sim.conditions.silence import ANYWHERE, Point, Silence
 from pocketfed.device_sim.fleet import FleetSettings, VirtualClock, VirtualFleet
+from pocketfed.device_sim.ownership import Listed
 from pocketfed.device_sim.sessions import SessionOutcome
 from pocketfed.protocol.plan import EvaluationSettings, RetryWindow, RoundSettings
 
@@ -60,7 +61,7 @@ def settings(**changes):
 
 @pytest.fixture(scope="module")
 def owned(make_examples):
-    return [make_examples(12, seed=device) for device in range(10)]
+    return Listed([make_examples(12, seed=device) for device in range(10)])
 
 
 def run(host, owned, conditions, wanted, *, until_s):
@@ -130,7 +131,7 @@ def test_a_record_knows_its_instants_and_its_tier(host, owned):
 
 
 def test_believable_phones_finish_a_task_and_a_seed_repeats_it(host, make_examples):
-    owned = [make_examples(12, seed=device) for device in range(24)]
+    owned = Listed([make_examples(12, seed=device) for device in range(24)])
     wanted = settings(
         retry=RetryWindow(min_s=1800.0, max_s=3600.0),
         selection_timeout_s=86_400.0,

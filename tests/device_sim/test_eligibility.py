@@ -12,6 +12,7 @@ from pocketfed.device_sim.conditions.needs import Need, Stretch
 from pocketfed.device_sim.conditions.network import PhoneNetwork
 from pocketfed.device_sim.conditions.traces import TracedPresence
 from pocketfed.device_sim.fleet import FleetSettings, VirtualClock, VirtualFleet
+from pocketfed.device_sim.ownership import Listed
 from pocketfed.device_sim.retrying import Step
 from pocketfed.device_sim.sessions import SessionOutcome
 from pocketfed.protocol.plan import Eligibility, Plan, RetryWindow, RoundSettings
@@ -148,7 +149,7 @@ def test_a_warm_phone_takes_longer(make_bench):
 
 @pytest.fixture(scope="module")
 def owned(make_examples):
-    return [make_examples(12, seed=device) for device in range(16)]
+    return Listed([make_examples(12, seed=device) for device in range(16)])
 
 
 SETTINGS = RoundSettings(

@@ -2,15 +2,20 @@
 
 import pickle
 
-import msgspec
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pocketfed.device_sim.data.examples import Examples
-from pocketfed.device_sim.equality import EqualitySample, TrainersDisagree, disagreement_raised
+from pocketfed.device_sim.equality import (
+    EqualitySample,
+    TrainersDisagree,
+    disagreement_raised,
+    summary_of,
+)
 from pocketfed.device_sim.fleet import FleetSettings, VirtualClock, VirtualFleet
 from pocketfed.device_sim.graph_trainer import GraphTrainers
+from pocketfed.device_sim.ownership import Listed
 from pocketfed.device_sim.trainers import LiteRTTrainer
 from pocketfed.protocol.artifact import Artifact, InputScale
 from pocketfed.protocol.errors import ParityFailure
@@ -34,12 +39,10 @@ def sampled(artifact, *, share=1.0, trusted=LiteRTTrainer):
 
 
 def compared(artifact, examples, *, plan, seed=0):
-    """Trains with both trainers; raises when they are too far apart."""
-    sample = sampled(artifact)
-    trainer = sample(artifact.model, artifact.manifest)
+    """Trains with both trainers; returns how far they are apart, raises when it is too far."""
+    trainer = sampled(artifact)(artifact.model, artifact.manifest)
     rng = np.random.default_rng(seed)
-    trainer.train(artifact.checkpoint, examples, plan=plan, rng=rng)
-    return sample
+    return trainer.train(artifact.checkpoint, examples, plan=plan, rng=rng).deviation
 
 
 def exported(folder, *layers, optimizer="sgd", shape=(4, 4), dtype=None):
@@ -92,8 +95,7 @@ def test_the_graph_ends_within_the_tolerance_of_the_runtime_whatever_the_phone_o
     smallest = count % batch_size or batch_size
     assume(kind != "artifact_of_normalization" or min(smallest, batch_size) > 2)
     plan = Plan(epochs=epochs, batch_size=batch_size, learning_rate=KINDS[kind])
-    sample = compared(artifact, make_examples(count, seed=count), plan=plan, seed=count)
-    assert max(sample.deviations) <= 1.0
+    assert compared(artifact, make_examples(count, seed=count), plan=plan, seed=count) <= 1.0
 
 
 @pytest.mark.slow
@@ -130,10 +132,9 @@ def test_only_a_share_is_trained_twice_the_first_in_any_case_and_the_same_ones_a
         sample = sampled(artifact, share=0.2)
         trainer, compared_now = sample(artifact.model, artifact.manifest), []
         for seed in range(40):
-            before = len(sample.deviations)
             rng = np.random.default_rng(seed)
-            trainer.train(artifact.checkpoint, examples, plan=plan, rng=rng)
-            compared_now.append(len(sample.deviations) > before)
+            result = trainer.train(artifact.checkpoint, examples, plan=plan, rng=rng)
+            compared_now.append(result.deviation is not None)
         found.append(compared_now)
     assert found[0] == found[1]
     assert found[0][0]
@@ -173,30 +174,30 @@ def test_what_diverged_in_both_is_no_disagreement(artifact, make_examples):
     start = Weights(artifact.checkpoint.spec, np.full_like(artifact.checkpoint.vector, np.nan))
     sample = sampled(artifact)
     trainer = sample(artifact.model, artifact.manifest)
-    trainer.train(start, make_examples(7), plan=Plan(), rng=np.random.default_rng(0))
-    assert sample.deviations == [0.0]
+    rng = np.random.default_rng(0)
+    assert trainer.train(start, make_examples(7), plan=Plan(), rng=rng).deviation == 0.0
 
 
-def test_the_summary_says_how_many_and_how_far(artifact, make_examples):
-    assert sampled(artifact).summary == "none compared"
-    summary = compared(artifact, make_examples(7), plan=Plan()).summary
-    assert summary.startswith("1 compared, at most 0.")
+def test_the_summary_says_how_many_and_how_far():
+    assert summary_of([]) == "none compared"
+    assert summary_of([0.25, 0.125]) == "2 compared, at most 0.25 of the tolerance apart"
 
 
 def fleet(host, artifact, make_examples, new_trainer):
-    """Runs two rounds of a fleet on a real server; returns the hash of the last checkpoint."""
+    """Runs two rounds of a fleet on a real server; returns what it has counted."""
     clock = VirtualClock()
     retry = RetryWindow(min_s=5.0, max_s=20.0)
     hosted = host(RoundSettings(goal=3, rounds=2, retry=retry), clock=clock)
     phones = VirtualFleet(
         FleetSettings(population="people"),
-        owned=[make_examples(8, seed=device) for device in range(6)],
+        owned=Listed([make_examples(8, seed=device) for device in range(6)]),
         session=hosted.session,
         clock=clock,
         new_trainer=new_trainer,
     )
     phones.run(until=lambda: len(hosted.history().checkpoints) == 3 or clock.now() > 3600)
-    return hosted.history().checkpoints[-1]
+    assert hosted.history().checkpoints[-1].version == 2
+    return phones.tallies
 
 
 def test_a_fleet_ends_at_once_when_its_trainers_disagree(host, artifact, make_examples):
@@ -207,8 +208,6 @@ def test_a_fleet_ends_at_once_when_its_trainers_disagree(host, artifact, make_ex
 def test_a_fleet_trains_with_the_graph_and_knows_how_many_were_compared(
     host, artifact, make_examples
 ):
-    sample = sampled(artifact)
-    checkpoint = fleet(host, artifact, make_examples, sample)
-    assert msgspec.to_builtins(checkpoint)["version"] == 2
-    assert len(sample.deviations) >= 6
-    assert max(sample.deviations) <= 1.0
+    tallies = fleet(host, artifact, make_examples, sampled(artifact))
+    assert len(tallies.deviations) >= 6
+    assert max(tallies.deviations) <= 1.0

@@ -5,6 +5,7 @@ from pocketfed.device_sim.conditions import Conditions
 from pocketfed.device_sim.conditions.compute import TieredCompute
 from pocketfed.device_sim.exclusion import by_tier
 from pocketfed.device_sim.fleet import FleetSettings, VirtualClock, VirtualFleet
+from pocketfed.device_sim.ownership import Listed
 from pocketfed.device_sim.sessions import SessionOutcome, SessionRecord
 from pocketfed.protocol.plan import RetryWindow, RoundSettings
 
@@ -41,7 +42,7 @@ def test_sessions_are_summed_by_tier():
 
 
 def test_a_deadline_between_two_tiers_excludes_the_slower_one_and_only_it(host, make_examples):
-    owned = [make_examples(50, seed=device) for device in range(16)]
+    owned = Listed([make_examples(50, seed=device) for device in range(16)])
     clock, heard = VirtualClock(), []
     # Ten batches: 16 s on a low phone, 6 s on a middle one.
     settings = RoundSettings(

@@ -17,6 +17,7 @@ from pocketfed.device_sim.conditions.mischief import Mischief, MischiefShares
 from pocketfed.device_sim.conditions.needs import EVERYTHING, Stretch
 from pocketfed.device_sim.falsifying import poisoned
 from pocketfed.device_sim.fleet import FleetSettings, VirtualClock, VirtualFleet
+from pocketfed.device_sim.ownership import Listed
 from pocketfed.device_sim.phone_client import Board
 from pocketfed.device_sim.sessions import SessionOutcome
 from pocketfed.protocol import wire
@@ -97,7 +98,7 @@ def settings(goal, **changes):
 
 @pytest.fixture(scope="module")
 def owned(make_examples):
-    return [make_examples(EXAMPLES, seed=device) for device in range(PHONES)]
+    return Listed([make_examples(EXAMPLES, seed=device) for device in range(PHONES)])
 
 
 def run(host, owned, conditions, wanted, *, seed, until=None):

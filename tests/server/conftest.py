@@ -150,7 +150,7 @@ def lay_tables(data: Path) -> None:
     """Gives a folder that has no database one that is up to date."""
     file = data / "pocketfed.sqlite3"
     if not file.exists():
-        data.mkdir(exist_ok=True)
+        data.mkdir(parents=True, exist_ok=True)
         file.write_bytes(empty_tables())
 
 
