@@ -7,6 +7,7 @@ from collections.abc import Callable
 from ..client import Traffic
 from ..protocol.messages import Assignment
 from ..protocol.plan import RoundKind
+from .conditions import PhoneConditions
 from .sessions import SessionOutcome, SessionRecord
 
 
@@ -14,10 +15,9 @@ class Books:
     """One phone's notes. ``shape`` grows as the session does, see ``SessionRecord``."""
 
     def __init__(
-        self, *, device: int, tier: str, traffic: Traffic, clock: Callable[[], float]
+        self, conditions: PhoneConditions, *, traffic: Traffic, clock: Callable[[], float]
     ) -> None:
-        self._device = device
-        self._tier = tier
+        self._conditions = conditions
         self._traffic = traffic
         self._clock = clock
         self._counted_up = self._counted_down = 0
@@ -42,7 +42,7 @@ class Books:
         """The record of the session, with all traffic since the one before; begins a new one."""
         now_s = self._clock()
         record = SessionRecord(
-            device=self._device,
+            device=self._conditions.device,
             round=assignment.round if assignment else 0,
             attempt=assignment.attempt if assignment else 0,
             outcome=outcome,
@@ -54,7 +54,7 @@ class Books:
             kind=assignment.kind if assignment else RoundKind.TRAIN,
             began_s=now_s if self._began_s is None else self._began_s,
             ended_s=now_s,
-            tier=self._tier,
+            tier=self._conditions.speed.tier,
             deviation=self.deviation,
         )
         self._counted_up, self._counted_down = self._traffic.up, self._traffic.down

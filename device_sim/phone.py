@@ -20,14 +20,9 @@ import contextlib
 from collections.abc import Callable
 from functools import partial
 
-from .. import __version__
-from ..protocol.codecs import ENCODINGS
 from ..protocol.errors import PocketFedError, TokenExpired, WorkerLost
 from ..protocol.messages import (
     Assignment,
-    Capabilities,
-    CheckIn,
-    Enrolment,
     Fate,
     Outcome,
     Rejection,
@@ -51,7 +46,6 @@ from .surroundings import Surroundings
 from .waiting import Waits
 from .workers.jobs import Done
 
-_CAPABILITIES = Capabilities(kinds=tuple(RoundKind), codecs=ENCODINGS)
 # Between which marks a session shows its work.
 _MARKS = {RoundKind.TRAIN: ("[", "]"), RoundKind.EVALUATE: ("(", ")")}
 
@@ -71,7 +65,6 @@ class Phone:
         surroundings: Surroundings,
         memory: Memory = NEW,
     ) -> None:
-        self._num_examples = num_examples
         self._client = client
         self._client.device = memory.device
         self._around = surroundings
@@ -87,13 +80,7 @@ class Phone:
         self._forsaken = memory.forsaken
         self._unsent = memory.unsent
         self._assignment: Assignment | None = None
-        self._books = Books(
-            device=conditions.device,
-            tier=conditions.speed.tier,
-            traffic=client.traffic,
-            clock=surroundings.clock,
-        )
-        self._tries = 0
+        self._books = Books(conditions, traffic=client.traffic, clock=surroundings.clock)
         self._idle()
 
     @property
@@ -125,9 +112,9 @@ class Phone:
         missing = self._circumstances.missing(self._assignment)
         try:
             wait_s = self._stopped(missing) if missing else self._act_as_known()
-        except WorkerLost:
-            raise  # No phone's business.
         except PocketFedError as error:
+            if isinstance(error, WorkerLost):
+                raise  # no phone's business
             self._tries += 1
             wait_s = self._after(error)
         return self._circumstances.due_s(self._assignment, wait_s)
@@ -148,8 +135,7 @@ class Phone:
         wait_s = self._waits.within(assignment.retry)
         if self._unsent is None and Need.UNMETERED not in missing:
             with contextlib.suppress(PocketFedError):
-                report = Report(outcome=Outcome.INTERRUPTED)
-                self._client.report(assignment.assignment_id, report)
+                self._client.report(assignment.assignment_id, Report(outcome=Outcome.INTERRUPTED))
         self._end(SessionOutcome.INTERRUPTED, "!", detail=f"no longer {names_of(missing)}")
         return wait_s
 
@@ -164,19 +150,14 @@ class Phone:
         try:
             return self._act()
         except TokenExpired:
-            self._client.enrol(Enrolment(client_version=__version__))
+            self._client.introduce()
             return self._act()
 
     def _check_in(self) -> float:
         self._books.begins()
         if self._client.device is None:
-            self._client.enrol(Enrolment(client_version=__version__))
-        message = CheckIn(
-            client_version=__version__,
-            capabilities=_CAPABILITIES,
-            examples_bucket=_power_of_two(self._num_examples),
-        )
-        answer = self._client.check_in(self._around.population, message)
+            self._client.introduce()
+        answer = self._client.come(self._around.population, num_examples=self._counter.num_examples)
         if isinstance(answer, Rejection):
             self._end(SessionOutcome.TURNED_AWAY, "#", detail=answer.detail)
             return self._waits.within(answer.retry)
@@ -211,9 +192,10 @@ class Phone:
     def _download(self, assignment: Assignment) -> float:
         before = self._client.traffic.down
         self._circumstances.require_link(assignment, Way.DOWN, tries=self._tries)
-        bodies = self._storage.obtain(assignment)
+        bodies = self._storage.model(assignment)
         if self._circumstances.falls_silent(assignment, Point.DOWNLOADING):
             return self._silent(assignment)
+        bodies |= self._storage.checkpoint(assignment)
         self._books.shape += "v"
         self._then(Step.TRAIN, partial(self._train, assignment, bodies))
         received = self._client.traffic.down - before
@@ -223,7 +205,7 @@ class Phone:
         self._books.shape += _MARKS[assignment.kind][0]
         if self._circumstances.falls_silent(assignment, Point.TRAINING):
             return self._silent(assignment)
-        if self._num_examples < assignment.plan.eligibility.min_examples:
+        if self._counter.num_examples < assignment.plan.eligibility.min_examples:
             self._books.shape += "!"
             return self._give_up(assignment, Outcome.NOT_ELIGIBLE, detail="too few examples")
         work = self._counter.hand_out(assignment, bodies)
@@ -315,8 +297,3 @@ class Phone:
         self._step = step
         self._act = act
         self._tries = 0
-
-
-def _power_of_two(count: int) -> int:
-    """``count`` rounded down to a power of two; 0 stays 0."""
-    return 1 << count.bit_length() >> 1

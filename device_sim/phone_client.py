@@ -8,21 +8,28 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 
+from .. import __version__
 from ..client import DeviceClient, Session
 from ..client.session import is_foreign
 from ..protocol import wire
+from ..protocol.codecs import ENCODINGS
 from ..protocol.errors import NoAnswer, PocketFedError
 from ..protocol.messages import (
     Assignment,
+    Capabilities,
     CheckIn,
     Device,
+    Enrolment,
     Fate,
     Receipt,
     Rejection,
     Report,
     UploadInstruction,
 )
+from ..protocol.plan import RoundKind
 from .conditions.mischief import Mischief
+
+_CAPABILITIES = Capabilities(kinds=tuple(RoundKind), codecs=ENCODINGS)
 
 
 class Board:
@@ -58,6 +65,19 @@ class PhoneClient(DeviceClient):
         super().__init__(session, device=device)
         self._mischief = mischief
         self._board = board or Board()
+
+    def introduce(self) -> None:
+        """Enrols, as the device it has been where it was one."""
+        self.enrol(Enrolment(client_version=__version__))
+
+    def come(self, population: str, *, num_examples: int) -> Assignment | Rejection:
+        """Checks in with all that a simulated phone can do."""
+        message = CheckIn(
+            client_version=__version__,
+            capabilities=_CAPABILITIES,
+            examples_bucket=_power_of_two(num_examples),
+        )
+        return self.check_in(population, message)
 
     def check_in(
         self, population: str, message: CheckIn, *, key: str | None = None
@@ -124,6 +144,11 @@ class PhoneClient(DeviceClient):
     @property
     def _device_id(self) -> str:
         return self.device.device_id if self.device else ""
+
+
+def _power_of_two(count: int) -> int:
+    """``count`` rounded down to a power of two; 0 stays 0."""
+    return 1 << count.bit_length() >> 1
 
 
 def _damaged(body: bytes) -> bytes:

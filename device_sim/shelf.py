@@ -53,12 +53,13 @@ class Storage:
         self._client = client
         self.held = held
 
-    def obtain(self, assignment: Assignment) -> dict[str, bytes]:
-        """All that an assignment needs: downloads the checkpoint, and what this phone lacks."""
-        lasting = (assignment.model, assignment.manifest)
-        bodies = {one.sha256: self._lasting(one) for one in lasting}
-        bodies[assignment.checkpoint.sha256] = self._download(assignment.checkpoint)
-        return bodies
+    def model(self, assignment: Assignment) -> dict[str, bytes]:
+        """Model and manifest, by their SHA-256; downloads what this phone lacks."""
+        return {one.sha256: self._lasting(one) for one in (assignment.model, assignment.manifest)}
+
+    def checkpoint(self, assignment: Assignment) -> dict[str, bytes]:
+        """The checkpoint, by its SHA-256; downloads it."""
+        return {assignment.checkpoint.sha256: self._download(assignment.checkpoint)}
 
     def _lasting(self, resource: Resource) -> bytes:
         known = self._shelf.known(resource.sha256) if resource.sha256 in self.held else None

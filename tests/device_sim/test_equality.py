@@ -42,7 +42,9 @@ def compared(artifact, examples, *, plan, seed=0):
     """Trains with both trainers; returns how far they are apart, raises when it is too far."""
     trainer = sampled(artifact)(artifact.model, artifact.manifest)
     rng = np.random.default_rng(seed)
-    return trainer.train(artifact.checkpoint, examples, plan=plan, rng=rng).deviation
+    deviation = trainer.train(artifact.checkpoint, examples, plan=plan, rng=rng).deviation
+    assert deviation is not None
+    return deviation
 
 
 def exported(folder, *layers, optimizer="sgd", shape=(4, 4), dtype=None):
