@@ -81,6 +81,7 @@ class Phone:
         self._unsent = memory.unsent
         self._assignment: Assignment | None = None
         self._books = Books(conditions, traffic=client.traffic, clock=surroundings.clock)
+        self._tries = 0
         self._idle()
 
     @property
