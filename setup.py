@@ -28,7 +28,13 @@ SERVER = [
 # The server over several processes and machines.
 SCALED = [*SERVER, "gunicorn>=27", "gevent>=25.4", "psycopg[binary]>=3.2", "boto3>=1.40"]
 RAY = ["ray>=2.50"]
-DEVICES = ["ai-edge-litert>=2.1.5", "safetensors>=0.5", "matplotlib>=3.10", "pooch>=1.8"]
+DEVICES = [
+    "ai-edge-litert>=2.1.5",
+    "safetensors>=0.5",
+    "matplotlib>=3.10",
+    "pooch>=1.8",
+    "PyYAML>=6",
+]
 EXPORT = ["tensorflow>=2.21", "ai-edge-litert>=2.1.5", "safetensors>=0.5", "flatbuffers>=24.3"]
 
 DEV = [

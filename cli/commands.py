@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..protocol.artifact import Artifact
-from ..protocol.plan import RetryWindow, RoundSettings
 from . import control, model_flags, models, operating, serving
 from . import flags as groups
 from .flags import Group, Values
@@ -43,10 +41,6 @@ class Command:
         return f"usage: {self.synopsis}\n\n{self.summary}\n\n{help_text(self.groups)}"
 
 
-# In a simulation time costs nothing: a fixed window keeps runs comparable.
-SIMULATED_RETRY = RetryWindow(min_s=60.0, max_s=300.0)
-
-
 def _owners(values: Values) -> None:
     from . import data_flags
 
@@ -54,26 +48,11 @@ def _owners(values: Values) -> None:
 
 
 def _simulate(words: list[str], values: Values) -> None:
-    from . import data_flags
-    from .simulation import Scenario, live, virtual
+    from .asking import asked
+    from .simulation import live, virtual
 
-    (task,) = exactly(words, "TASK")
-    artifact = Artifact.read(Path(required(values, "artifact")))
-    dataset = data_flags.dataset_of(values)
-    scenario = Scenario(
-        task=task,
-        population=values.population,
-        plan=groups.plan_of(values, default=artifact.manifest.plan),
-        settings=groups.settings_of(values, default=RoundSettings(goal=10, retry=SIMULATED_RETRY)),
-        phones=values.phones,
-        partition=data_flags.partition_of(values),
-        drop_out=values.drop_out,
-        seed=values.seed,
-        target=values.target,
-        limit_s=values.limit_s,
-        trainer=values.trainer,
-        workers=values.workers,
-    )
+    (word,) = exactly(words, "TASK or FILE.yaml")
+    scenario, artifact, dataset = asked(word, values)
     out = Path(required(values, "out"))
     if values.transport == "wsgi":
         summary = virtual(scenario, artifact=artifact, dataset=dataset, out=out)
@@ -250,8 +229,9 @@ COMMANDS = {
         ),
         Command(
             "simulate",
-            "TASK --artifact=DIR --out=DIR",
-            "Runs a fleet of phones: in this process on a virtual clock, or over HTTP.",
+            "FILE.yaml --out=DIR | simulate TASK --artifact=DIR --out=DIR",
+            "Runs a fleet of phones: in this process on a virtual clock, or over HTTP. A scenario "
+            "file (docs/fleet.md) says everything at once, the flags most of it.",
             (
                 groups.out,
                 groups.simulate,

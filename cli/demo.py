@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..client import Session
+from ..device_sim.conditions import Conditions
 from ..device_sim.data.datasets import fetch
 from ..device_sim.data.sharing import Dirichlet
 from ..device_sim.report import Summary
@@ -48,7 +49,7 @@ def scenario_of(
         ),
         phones=phones,
         partition=Dirichlet(alpha=1.0, sigma=1.0),
-        drop_out=0.06,
+        conditions=Conditions(drop_out=0.06),
         seed=seed,
         target=target,
         limit_s=limit_s,

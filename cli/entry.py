@@ -26,6 +26,7 @@ _EXTRAS = {
     "ai_edge_litert": "devices",
     "matplotlib": "devices",
     "pooch": "devices",
+    "yaml": "devices",
     "flask": "server",
     "sqlalchemy": "server",
     "alembic": "server",

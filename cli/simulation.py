@@ -32,7 +32,7 @@ from ..device_sim.trainers import Trainer
 from ..device_sim.workers import count_of, workers_of
 from ..protocol.admin import TaskStatus
 from ..protocol.artifact import Artifact
-from ..protocol.plan import Plan, RoundSettings
+from ..protocol.plan import Plan, RetryWindow, RoundSettings
 from .resuming import Point, SafePoints
 from .trainers import LITERT, facts_of, trainers_of
 from .watching import Hopes, Occasions, each
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
 IN_PROCESS = "http://pocketfed.invalid"
+# In a simulation time costs nothing: a fixed window keeps runs comparable.
+ROUNDS = RoundSettings(goal=10, retry=RetryWindow(min_s=60.0, max_s=300.0))
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,12 @@ class Scenario:
     plan: Plan
     settings: RoundSettings
     phones: int | None
-    drop_out: float
+    conditions: Conditions
     seed: int
     target: float | None
     limit_s: float
     partition: Partition | None = None
+    arrive_within_s: float = 1.0
     trainer: str = LITERT
     workers: str | None = "0"
 
@@ -72,7 +75,8 @@ class Scenario:
         return FleetSettings(
             population=self.population,
             seed=self.seed,
-            conditions=Conditions(drop_out=self.drop_out),
+            conditions=self.conditions,
+            arrive_within_s=self.arrive_within_s,
         )
 
 

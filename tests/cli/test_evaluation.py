@@ -10,6 +10,7 @@ from pocketfed import cli
 from pocketfed.cli.demo import scenario_of, server_process
 from pocketfed.cli.simulation import live, virtual
 from pocketfed.client import AdminClient, Session
+from pocketfed.device_sim.conditions import Conditions
 from pocketfed.device_sim.data import datasets
 from pocketfed.device_sim.data.dataset import Dataset
 from pocketfed.device_sim.trainers import LiteRTTrainer
@@ -82,7 +83,7 @@ def test_a_task_is_turned_by_commands(shell: Shell, artifact: Artifact) -> None:
 def test_a_virtual_run_shows_what_phones_measured_beside_the_test_set(
     artifact: Artifact, dataset: Dataset, tmp_path: Path
 ) -> None:
-    scenario = replace(MEASURED, phones=20, drop_out=0.0)
+    scenario = replace(MEASURED, phones=20, conditions=Conditions(drop_out=0.0))
     virtual(scenario, artifact=artifact, dataset=dataset, out=tmp_path)
     first = (tmp_path / "rounds.csv").read_text().splitlines()
     header, *lines = (line.split(",") for line in first)

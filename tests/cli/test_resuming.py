@@ -11,11 +11,15 @@ import pytest
 from pocketfed.cli.demo import scenario_of
 from pocketfed.cli.resuming import DATABASE, SafePoints
 from pocketfed.cli.simulation import Scenario, virtual
+from pocketfed.device_sim.conditions import Conditions
 from pocketfed.device_sim.data.dataset import Dataset
 from pocketfed.device_sim.fleet import VirtualFleet
 from pocketfed.protocol.artifact import Artifact
 
-SMALL = replace(scenario_of(phones=12, seed=3, rounds=4, target=None, limit_s=3600.0), drop_out=0.2)
+SMALL = replace(
+    scenario_of(phones=12, seed=3, rounds=4, target=None, limit_s=3600.0),
+    conditions=Conditions(drop_out=0.2),
+)
 
 
 def with_codec(codec: str) -> Scenario:

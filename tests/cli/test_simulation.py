@@ -13,6 +13,7 @@ from pocketfed.cli.demo import scenario_of, server_process
 from pocketfed.cli.simulation import live, virtual
 from pocketfed.cli.watching import LOOK_EVERY_S, Occasions
 from pocketfed.client import AdminClient, Session
+from pocketfed.device_sim.conditions import Conditions
 from pocketfed.device_sim.data.dataset import Dataset
 from pocketfed.device_sim.sessions import SessionOutcome, SessionRecord
 from pocketfed.protocol.admin import RoundPhase, TaskStatus
@@ -20,7 +21,10 @@ from pocketfed.protocol.artifact import Artifact
 from pocketfed.protocol.errors import ConfigError, Unavailable
 from pocketfed.protocol.plan import Plan
 
-SMALL = replace(scenario_of(phones=12, seed=3, rounds=3, target=None, limit_s=3600.0), drop_out=0.2)
+SMALL = replace(
+    scenario_of(phones=12, seed=3, rounds=3, target=None, limit_s=3600.0),
+    conditions=Conditions(drop_out=0.2),
+)
 
 
 def _last_checkpoint(folder: Path) -> str:
