@@ -13,8 +13,8 @@ from ..protocol.errors import ConfigError
 from . import data_flags, flags
 from .flags import Values
 from .parsing import optional_path, required
+from .scenario import ROUNDS, Scenario
 from .scenario_file import read_scenario
-from .simulation import ROUNDS, Scenario
 
 FILES = (".yaml", ".yml")
 # How a scenario is run, and where, is no part of it.

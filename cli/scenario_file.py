@@ -35,7 +35,7 @@ from ..protocol.errors import ConfigError, PocketFedError, first_line
 from ..protocol.plan import Plan
 from ..protocol.record import Name, Positive, Seconds
 from .checking import Mistakes, checked, choice, section, shown
-from .simulation import ROUNDS, Scenario
+from .scenario import ROUNDS, Scenario
 
 SECTIONS = ("task", "artifact", "population", "seed", "data", "plan", "rounds", "phones", "stop")
 LIKE = {"always_there": Conditions(), "believable": BELIEVABLE}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,12 +17,11 @@ import numpy as np
 
 from .. import __version__
 from ..client import AdminClient, Session
-from ..device_sim.conditions import Conditions
 from ..device_sim.data.dataset import Dataset
-from ..device_sim.data.sharing import Partition, summarise, usual
+from ..device_sim.data.sharing import summarise, usual
 from ..device_sim.encoding import Debts
 from ..device_sim.equality import disagreement_raised
-from ..device_sim.fleet import FleetSettings, LiveFleet, VirtualClock, VirtualFleet
+from ..device_sim.fleet import LiveFleet, VirtualClock, VirtualFleet
 from ..device_sim.live_table import LiveTable
 from ..device_sim.monitor import Monitor
 from ..device_sim.ownership import Ownership
@@ -32,52 +31,15 @@ from ..device_sim.trainers import Trainer
 from ..device_sim.workers import count_of, workers_of
 from ..protocol.admin import TaskStatus
 from ..protocol.artifact import Artifact
-from ..protocol.plan import Plan, RetryWindow, RoundSettings
 from .resuming import Point, SafePoints
-from .trainers import LITERT, facts_of, trainers_of
+from .scenario import Scenario
+from .trainers import facts_of, trainers_of
 from .watching import Hopes, Occasions, each
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
 IN_PROCESS = "http://pocketfed.invalid"
-# In a simulation time costs nothing: a fixed window keeps runs comparable.
-ROUNDS = RoundSettings(goal=10, retry=RetryWindow(min_s=60.0, max_s=300.0))
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """What is simulated: a task, the phones and what they own, and when to stop.
-
-    Without ``partition`` it is the usual one of the data set; without ``phones`` there are 100, or
-    one for each of its natural owners. The run ends when ``target`` accuracy is reached, the task
-    has committed ``settings.rounds`` rounds, or ``limit_s`` seconds of the fleet's clock have
-    passed. ``trainer`` is one of ``cli.trainers``. ``workers`` train, see ``workers_of``; with a
-    server over HTTP they are threads of this process.
-    """
-
-    task: str
-    population: str
-    plan: Plan
-    settings: RoundSettings
-    phones: int | None
-    conditions: Conditions
-    seed: int
-    target: float | None
-    limit_s: float
-    partition: Partition | None = None
-    arrive_within_s: float = 1.0
-    trainer: str = LITERT
-    workers: str | None = "0"
-
-    @property
-    def fleet(self) -> FleetSettings:
-        return FleetSettings(
-            population=self.population,
-            seed=self.seed,
-            conditions=self.conditions,
-            arrive_within_s=self.arrive_within_s,
-        )
 
 
 @disagreement_raised()

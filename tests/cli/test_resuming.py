@@ -10,7 +10,8 @@ import msgspec
 import pytest
 from pocketfed.cli.demo import scenario_of
 from pocketfed.cli.resuming import DATABASE, SafePoints
-from pocketfed.cli.simulation import Scenario, virtual
+from pocketfed.cli.scenario import Scenario
+from pocketfed.cli.simulation import virtual
 from pocketfed.device_sim.conditions import Conditions
 from pocketfed.device_sim.data.dataset import Dataset
 from pocketfed.device_sim.fleet import VirtualFleet

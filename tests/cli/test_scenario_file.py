@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from pocketfed import cli
+from pocketfed.cli.scenario import ROUNDS
 from pocketfed.cli.scenario_file import read_scenario
-from pocketfed.cli.simulation import ROUNDS
 from pocketfed.device_sim.conditions import BELIEVABLE, Conditions
 from pocketfed.device_sim.conditions.availability import DayAndNight
 from pocketfed.device_sim.conditions.compute import TieredCompute
@@ -180,7 +180,8 @@ def test_a_flag_beside_a_file_is_sent_into_the_file(write, capsys, tmp_path) -> 
 
 def test_a_scenario_runs_from_its_file(write, capsys, tmp_path, dataset, monkeypatch) -> None:
     monkeypatch.setattr("pocketfed.cli.asking.fetch", lambda name, data_dir: dataset)
-    text = "{{task: tiny, artifact: {artifact}, phones: {{count: 12}}, rounds: {{goal: 3, rounds: 2}}}}"
+    parts = "phones: {{count: 12}}, rounds: {{goal: 3, rounds: 2}}"
+    text = "{{task: t, artifact: {artifact}, " + parts + "}}"
     out = tmp_path / "out"
     words = ["pocketfed", "simulate", str(write(text)), f"--out={out}", "--workers=0"]
     assert cli.main(words) == 0, capsys.readouterr()
