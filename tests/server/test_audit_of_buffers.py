@@ -67,6 +67,18 @@ def test_nothing_is_wrong_with_what_buffers_leave(data) -> None:
     assert counts["staleness is as told"] == 7
 
 
+def test_an_update_after_the_time_out_of_a_buffer_that_still_waits_is_right(rehearse) -> None:
+    server = rehearse(keep_updates_s=KEEP_S)
+    server.create_task(goal=4, buffer=Buffering())
+    server.phone().serve(server.delta(0.5))
+    server.clock.wait(400.0)
+    server.phone().serve(server.delta(0.25))
+    assert server.admin.history("task").task.checkpoint.version == 1
+    server.stop()
+    assert broken(server.data) == {}
+    server.start()
+
+
 def test_a_manifest_with_another_staleness_gives_another_checkpoint(data) -> None:
     change(data, "UPDATE contributions SET staleness = 1 WHERE staleness = 2")
     found = broken(data)

@@ -67,7 +67,7 @@ def test_a_place_outlives_its_round_and_keeps_its_checkpoint_and_deadline(server
     slow = waiting(server)
     first = slow.place
     server.clock.wait(20.0)
-    advance(server, 2)
+    advance(server, 2, value=0.25)
     again = slow.check_in()
     assert again.assignment_id == first.assignment_id
     assert again.checkpoint == first.checkpoint
