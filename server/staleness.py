@@ -1,6 +1,6 @@
 """Staleness: how much an update counts that was trained from an older version.
 
-s(tau) = (1 + tau) ** -exponent after Nguyen et al. 2022 (FedBuff, arXiv 2106.06639, section 3).
+s(tau) = (1 + tau) ** -exponent after Nguyen et al. 2022 (FedBuff, arXiv 2106.06639).
 """
 
 from __future__ import annotations

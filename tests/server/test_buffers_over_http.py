@@ -88,6 +88,7 @@ def test_a_place_that_has_fallen_too_far_behind_is_late_and_free_again(server) -
     assert (fate.state, fate.reason) == ("late", "too_stale")
     with pytest.raises(RoundClosed, match="version 0, which has fallen too far behind"):
         slow.announce(server.body(0.5))
+    assert server.admin.funnel("task").steps[1].lost == {"too_stale": 1}
     newcomers = [server.phone().check_in() for _ in range(3)]
     assert [isinstance(one, Assignment) for one in newcomers] == [True, True, False]
 
