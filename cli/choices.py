@@ -7,7 +7,7 @@ from typing import get_args
 import msgspec
 
 from ..protocol.errors import ConfigError
-from ..protocol.plan import RoundSettings
+from ..protocol.plan import Buffering, RoundSettings
 
 _CHOICES = {
     "aggregator": "how the deltas of a round become one update",
@@ -41,6 +41,21 @@ def choice_of(name: str, text: str) -> dict[str, object]:
             reason = f"expected KIND:NAME=VALUE,NAME=VALUE, got {word!r}; write it as NAME=0.5"
             raise ConfigError(name, text, reason) from error
     return fields
+
+
+def buffer_of(text: str) -> dict[str, object]:
+    """The goal and the buffer that K:NAME=VALUE,… gives; raises ConfigError."""
+    numbers = choice_of("buffer", text)
+    goal = str(numbers.pop("kind"))
+    if not goal.isdecimal():
+        raise ConfigError("buffer", text, "expected K or K:concurrency=100, with K updates")
+    return {"goal": int(goal), "buffer": numbers}
+
+
+def buffer_help() -> str:
+    """The help of --buffer, with the numbers that may follow."""
+    numbers = ", ".join(field.name for field in msgspec.structs.fields(Buffering))
+    return f"K:NAME=VALUE,…: every K updates make a version, stale ones count less ({numbers})"
 
 
 def _kinds(name: str) -> list[str]:

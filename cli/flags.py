@@ -120,6 +120,7 @@ def rounds(values: Values) -> None:
         flags.DEFINE_string(name, choices.default(name), text, flag_values=values)
     for name, text in _EVALUATION_HELP.items():
         flags.DEFINE_integer(f"evaluate_{name}", None, text, lower_bound=1, flag_values=values)
+    flags.DEFINE_string("buffer", None, choices.buffer_help(), flag_values=values)
     flags.DEFINE_list(
         "retry_s",
         None,
@@ -223,6 +224,10 @@ def settings_of(values: Values, *, default: RoundSettings) -> RoundSettings:
     for name in choices.helps():
         if values[name].present:
             fields[name] = choices.choice_of(name, str(values[name].value))
+    if values.buffer is not None:
+        if values["goal"].present:
+            raise ConfigError("goal", values.goal, "--buffer says it already; leave it out")
+        fields.update(choices.buffer_of(values.buffer))
     if values["retry_s"].present:
         fields["retry"] = _window(values.retry_s)
     if values["codecs"].present:

@@ -108,13 +108,21 @@ def show_history(history: TaskHistory, console: Console | None = None) -> None:
         f"E={task.plan.epochs}, B={task.plan.batch_size}, lr={task.plan.learning_rate:g}",
         highlight=False,
     )
+    if settings.buffer is not None:
+        console.print(
+            f"a buffer of {settings.goal} for {settings.buffer.concurrency} devices at a time, "
+            f"at most {settings.buffer.max_staleness} versions behind",
+            highlight=False,
+        )
     for line in _evaluation_lines(history):
         console.print(line, highlight=False)
-    table = _table("round", "phase", *_NUMBERS, "examples", "loss", "MB up")
+    stale = ["behind"] if settings.buffer else []
+    table = _table("round", "phase", *_NUMBERS, "examples", "loss", "MB up", *stale)
     for column in table.columns[2:]:
         column.justify = "right"
     for round_ in history.rounds:
-        table.add_row(*_cells(round_))
+        behind = "" if round_.mean_staleness is None else f"{round_.mean_staleness:.2f}"
+        table.add_row(*_cells(round_), *([behind] if stale else []))
     console.print(table)
     for round_ in history.rounds:
         if round_.reason:

@@ -49,7 +49,9 @@ class RoundSummary(Record, frozen=True, kw_only=True):
     counted in ``assigned`` alone. ``states`` counts all places by where they stand; ``bytes_up``
     are those of the accepted updates. Instants are the server's; ``ends_at`` is the deadline of the
     present phase, None while none runs. The number of an evaluation round is the version it
-    measures.
+    measures. ``mean_staleness`` is how many versions the accepted updates of a buffer were behind,
+    None without a buffer or an update; places that were still held when a buffer was committed are
+    counted in the round that followed.
     """
 
     kind: RoundKind = RoundKind.TRAIN
@@ -68,6 +70,7 @@ class RoundSummary(Record, frozen=True, kw_only=True):
     num_examples: Count = 0
     train_loss: float | None = None
     bytes_up: Count = 0
+    mean_staleness: float | None = None
     base_version: Count
     opened_at: float | None = None
     closed_at: float | None = None

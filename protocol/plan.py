@@ -10,8 +10,8 @@ import msgspec
 import numpy as np
 
 from .codecs import FLOAT32, codec_named
-from .folding import Aggregator, Rate, ServerOptimizer, Sgd, WeightedMean
-from .record import Positive, Record, Seconds
+from .folding import Aggregator, Mean, Rate, ServerOptimizer, Sgd, WeightedMean
+from .record import Count, Positive, Record, Seconds
 
 Fraction = Annotated[float, msgspec.Meta(gt=0.0, le=1.0)]
 Codecs = Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=16)]
@@ -81,6 +81,20 @@ class EvaluationSettings(Record, frozen=True, kw_only=True, forbid_unknown_field
         return newest - newest % self.every
 
 
+class Buffering(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a task takes updates that were trained from older versions than its newest one.
+
+    Buffered asynchronous aggregation after Nguyen et al. 2022 (FedBuff, arXiv 2106.06639).
+    ``concurrency`` devices may hold a place at the same time. An update that is tau versions behind
+    the one it is folded onto counts ``(1 + tau) ** -staleness_exponent``; beyond ``max_staleness``
+    it is too late.
+    """
+
+    concurrency: Positive = 100
+    max_staleness: Count = 20
+    staleness_exponent: Annotated[float, msgspec.Meta(ge=0.0, le=10.0)] = 0.5
+
+
 class RoundSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the server selects, waits, folds and gives up.
 
@@ -91,7 +105,9 @@ class RoundSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     many there are. ``max_update_norm`` is the longest update, in L2, that may become a checkpoint,
     or None for any. ``rounds`` is how many rounds the task commits before it stops, or None for no
     end. ``codecs`` are the encodings in which it takes deltas, the one it likes best first.
-    ``evaluation`` is None for a task whose checkpoints no device measures.
+    ``evaluation`` is None for a task whose checkpoints no device measures. With a ``buffer`` every
+    ``goal`` updates become a version, whichever version each was trained from; over-selection and
+    selection are then for rounds that evaluate alone.
     Raises UnknownCodec for a codec that nobody could decode.
     """
 
@@ -109,15 +125,33 @@ class RoundSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     rounds: Positive | None = None
     codecs: Codecs = (FLOAT32,)
     evaluation: EvaluationSettings | None = None
+    buffer: Buffering | None = None
 
     def __post_init__(self) -> None:
         for name in self.codecs:
             codec_named(name)
+        if self.buffer is not None and not isinstance(self.aggregator, WeightedMean | Mean):
+            raise ValueError(
+                "a buffer counts stale updates less, which only an aggregator weighted_mean or "
+                "mean can do; choose one of them"
+            )
 
     @property
     def capacity(self) -> int:
-        """Devices assigned at the same time, at most."""
+        """Devices that count in one round at the same time, at most."""
+        if self.buffer is not None:
+            return self.goal + self.buffer.concurrency
         return math.ceil(self.goal * self.over_selection)
+
+    @property
+    def places(self) -> int:
+        """Places that devices can be given at the same time."""
+        return self.capacity if self.buffer is None else self.buffer.concurrency
+
+    @property
+    def most_folded(self) -> int:
+        """Updates that become one checkpoint, at most."""
+        return self.capacity if self.buffer is None else self.goal
 
     @property
     def minimum(self) -> int:
@@ -130,7 +164,7 @@ class RoundSettings(Record, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             return self
         given = {name: getattr(self.evaluation, name) for name in _OF_EVALUATION}
         changes = {name: value for name, value in given.items() if value is not None}
-        return msgspec.structs.replace(self, **changes)
+        return msgspec.structs.replace(self, **changes, buffer=None)
 
 
 _OF_EVALUATION = tuple(name for name in EvaluationSettings.__struct_fields__ if name != "every")

@@ -124,7 +124,7 @@ class Admission:
         for place in places:
             if place.state in rounds.OPEN_STATES and place.ends_at > visit.now:
                 round_ = tx.round(place.round_id)
-                if round_.is_open:
+                if round_.keeps_places:
                     task = tx.task(round_.task_id)
                     return self._describe(tx, place, task, round_, visit.now)
         return None
@@ -162,13 +162,14 @@ class Admission:
             return RejectionReason.NOT_CAPABLE
         if took_part:
             return RejectionReason.ALREADY_TOOK_PART
-        taken = tx.take_place(round_.id) if _has_places(round_) else None
+        taken = tx.take_place(round_.id) if round_.has_places else None
         if taken is None:
             return RejectionReason.ROUND_FULL
         given = rounds.Assignment(
             id=self.entropy(16).hex(),
             round_id=round_.id,
             device_id=visit.device_id,
+            base_version=round_.base_version,
             assigned_at=visit.now,
             ends_at=visit.now + task.message.settings.for_kind(round_.kind).compute_timeout_s,
             check_in_key=visit.key_sha256,
@@ -184,7 +185,7 @@ class Admission:
         self, view: Reading, held: rounds.Assignment, task: Task, round_: Round, now: float
     ) -> Assignment:
         message, settings = task.message, task.message.settings
-        base = view.the_checkpoint(task.id, round_.base_version)
+        base = view.the_checkpoint(task.id, held.base_version)
         bind(task=message.name, kind=round_.kind.value, round=round_.number, attempt=round_.attempt)
         bind(assignment=held.id)
         remaining_s = max(0.0, held.ends_at - now)
@@ -230,13 +231,9 @@ def _served(
     ]
 
 
-def _has_places(round_: Round) -> bool:
-    return round_.is_open and round_.assigned < round_.capacity
-
-
 def _may_change(round_: Round, now: float) -> bool:
     """Whether a check-in can take a place, or find that time has moved the round on."""
-    return _has_places(round_) or rounds.on_clock(round_, now) != round_
+    return round_.has_places or rounds.on_clock(round_, now) != round_
 
 
 def _require_first(tx: Writing, visit: Visit) -> None:

@@ -45,16 +45,25 @@ class Aggregator(NamedTuple, Generic[Part]):
     join: Callable[[Sequence[Part]], Update]
 
 
-def weighted_mean() -> Aggregator[Partial]:
-    """The mean of the deltas weighted by their examples, exact (``sums``)."""
-    return Aggregator(_by_updates, _total, _mean)
+def weighted_mean(discounts: Sequence[float] = ()) -> Aggregator[Partial]:
+    """The mean of the deltas weighted by their examples, exact (``sums``).
 
-
-def mean() -> Aggregator[Partial]:
-    """The mean of the deltas, each weighted 1; otherwise as ``weighted_mean``."""
+    ``discounts``, if there are any, say for each update of the round how much of it counts.
+    """
 
     def fold(share: Share, deltas: Deltas) -> Partial:
-        return _total(share, ((delta, 1) for delta, _ in deltas))
+        some = discounts[share.updates.start : share.updates.stop]
+        return sums.total_of(deltas, size=len(share.elements), discounts=some)
+
+    return Aggregator(_by_updates, fold, _mean)
+
+
+def mean(discounts: Sequence[float] = ()) -> Aggregator[Partial]:
+    """The mean of the deltas, each weighted 1; otherwise as ``weighted_mean``."""
+    weighted = weighted_mean(discounts)
+
+    def fold(share: Share, deltas: Deltas) -> Partial:
+        return weighted.fold(share, ((delta, 1) for delta, _ in deltas))
 
     return Aggregator(_by_updates, fold, _mean)
 
@@ -78,28 +87,31 @@ def clipped(inner: Aggregator[Part], *, max_norm: float) -> Aggregator[Part]:
     return Aggregator(inner.split, fold, inner.join)
 
 
-def aggregator_of(chosen: folding.Aggregator, *, scratch: Path | None = None) -> Aggregator[Any]:
-    """The aggregator a task asks for."""
-    inner = _inner(chosen, scratch)
+def aggregator_of(
+    chosen: folding.Aggregator, *, scratch: Path | None = None, discounts: Sequence[float] = ()
+) -> Aggregator[Any]:
+    """The aggregator a task asks for; only means have a use for ``discounts``.
+
+    A delta is clipped before it is discounted.
+    """
+    inner = _inner(chosen, scratch, discounts)
     if chosen.clip_norm is None:
         return inner
     return clipped(inner, max_norm=chosen.clip_norm)
 
 
-def _inner(chosen: folding.Aggregator, scratch: Path | None) -> Aggregator[Any]:
+def _inner(
+    chosen: folding.Aggregator, scratch: Path | None, discounts: Sequence[float]
+) -> Aggregator[Any]:
     match chosen:
         case folding.WeightedMean():
-            return weighted_mean()
+            return weighted_mean(discounts)
         case folding.Mean():
-            return mean()
+            return mean(discounts)
         case folding.TrimmedMean(fraction=fraction):
             return trimmed_mean(fraction, scratch=scratch)
         case folding.Median():
             return median(scratch=scratch)
-
-
-def _total(share: Share, deltas: Deltas) -> Partial:
-    return sums.total_of(deltas, size=len(share.elements))
 
 
 def _mean(partials: Sequence[Partial]) -> Update:

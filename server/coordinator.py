@@ -9,15 +9,15 @@ from __future__ import annotations
 import io
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from ..protocol import wire
-from ..protocol.admin import RoundPhase, TaskStatus
+from ..protocol.admin import RoundPhase
 from ..protocol.errors import LostBlob
 from ..protocol.plan import RoundKind
 from ..protocol.weights import Weights, WeightSpec
-from . import evaluation, rounds
+from . import evaluation, places, rounds, succession
 from .blobs import Blobs, Staged
 from .fold import Folded, basis_of, fold
 from .optimizers import State, encode_state, optimizer_of
@@ -30,10 +30,11 @@ from .workers import Workers
 ALONE = "alone"
 
 
-MeasureFold = Callable[[int], AbstractContextManager[None]]
+# Told how many updates are folded and, of those of a buffer, how stale each is.
+MeasureFold = Callable[[int, Sequence[int]], AbstractContextManager[None]]
 
 
-def _unmeasured(updates: int) -> AbstractContextManager[None]:
+def _unmeasured(updates: int, stalenesses: Sequence[int]) -> AbstractContextManager[None]:
     return nullcontext()
 
 
@@ -142,7 +143,7 @@ class Coordinator:
     def _expire(self, tx: Writing, round_ids: set[int], now: float) -> None:
         for held in tx.overdue(now):
             if held.round_id in round_ids:
-                self.move(tx, held, rounds.on_expiry(held), now=now)
+                self.move(tx, held, places.on_expiry(held), now=now)
 
     def _waiting(self) -> list[Round]:
         """The rounds that wait for their sum."""
@@ -179,7 +180,8 @@ class Coordinator:
             task = view.task(claimed.task_id)
             base = view.newest_checkpoint(task.id)
             updates = view.updates(claimed.id)
-        with self._measure_fold(len(updates)):
+        stalenesses = [one.staleness for one in updates] if claimed.is_buffer else []
+        with self._measure_fold(len(updates), stalenesses):
             outcome = self._outcome(task, base, updates)
         if isinstance(outcome, AbandonReason):
             self._abandon(claimed, outcome, now)
@@ -229,10 +231,10 @@ class Coordinator:
                 )
                 tx.add_contributions(checkpoint_id, updates)
                 for held in tx.uploaded(claimed.id):
-                    tx.move_assignment(held, rounds.on_fold(held), now=now)
+                    tx.move_assignment(held, places.on_fold(held), now=now)
                 tx.move_round(claimed, rounds.on_commit(claimed, now=now), now=now)
                 tx.drop_lease(claimed.id)
-                self._go_on(tx, claimed, task, now)
+                succession.go_on(tx, claimed, task, now=now)
                 evaluation.open_due(tx, task, now=now)
 
     def _stage(self, body: bytes) -> AbstractContextManager[Staged]:
@@ -243,21 +245,6 @@ class Coordinator:
             return nullcontext()
         optimizer = optimizer_of(task.message.settings.server_optimizer)
         return self._stage(encode_state(state, optimizer))
-
-    def _go_on(self, tx: Writing, committed: Round, task: Task, now: float) -> None:
-        settings = task.message.settings
-        if settings.rounds is not None and committed.number >= settings.rounds:
-            tx.set_status(task.id, TaskStatus.FINISHED, now=now)
-            return
-        following = rounds.opening(
-            task.id,
-            settings,
-            number=committed.number + 1,
-            attempt=1,
-            base_version=committed.base_version + 1,
-            now=now,
-        )
-        tx.add_round(following)
 
     def _abandon(self, claimed: Round, reason: AbandonReason, now: float) -> None:
         with self._store.write() as tx:
@@ -274,18 +261,11 @@ class Coordinator:
         return tx.round(claimed.id) == claimed
 
     def _attempt_again(self, tx: Writing, abandoned: Round, now: float) -> None:
+        task = tx.task(abandoned.task_id)
         if abandoned.kind is RoundKind.EVALUATE:
-            evaluation.open_due(tx, tx.task(abandoned.task_id), now=now)
-            return
-        again = rounds.opening(
-            abandoned.task_id,
-            tx.task(abandoned.task_id).message.settings,
-            number=abandoned.number,
-            attempt=abandoned.attempt + 1,
-            base_version=abandoned.base_version,
-            now=now,
-        )
-        tx.add_round(again)
+            evaluation.open_due(tx, task, now=now)
+        else:
+            succession.attempt_again(tx, abandoned, task, now=now)
 
     def _next_due(self, view: Reading) -> float:
         """The earliest instant at which a tick changes anything; infinite when none is known.

@@ -20,7 +20,7 @@ from ..protocol.messages import (
     UploadInstruction,
 )
 from ..protocol.plan import RoundKind
-from . import rounds
+from . import places, rounds
 from .blobs import Blobs, ReadBytes, Staged
 from .coordinator import Coordinator
 from .held import (
@@ -92,7 +92,7 @@ class Delivery:
             tx.lock_task_of(assignment_id)
             held = tx.assignment(assignment_id)
             if held is not None and held.device_id == device_id:
-                self.coordinator.move(tx, held, rounds.on_abort(held), now=self.clock())
+                self.coordinator.move(tx, held, places.on_abort(held), now=self.clock())
 
     def fate(self, device_id: str, assignment_id: str) -> Fate:
         """Where an assignment stands."""
@@ -134,9 +134,9 @@ class Delivery:
     def _on_report(self, tx: Writing, held: Held, report: Report, now: float) -> Assignment:
         round_ = self.coordinator.settle(tx, held.round, now)
         if round_.kind is RoundKind.EVALUATE:
-            return rounds.on_measurement(held.assignment, report, round_=round_, now=now)
+            return places.on_measurement(held.assignment, report, round_=round_, now=now)
         timeout_s = held.task.message.settings.upload_timeout_s
-        return rounds.on_report(
+        return places.on_report(
             held.assignment, report, round_=round_, upload_timeout_s=timeout_s, now=now
         )
 
@@ -147,7 +147,7 @@ class Delivery:
         length = require_head(head, held)
         sha256 = wire.parse_content_digest(head.content_digest)
         place, now = held.assignment, self.clock()
-        if not rounds.is_awaited(place, sha256=sha256, round_=held.round, now=now):
+        if not places.is_awaited(place, sha256=sha256, round_=held.round, now=now):
             self._note_late(device_id, assignment_id, sha256)
         return held, sha256, length
 
@@ -194,4 +194,4 @@ class Delivery:
 
     def _on_upload(self, tx: Writing, held: Held, sha256: str, now: float) -> Assignment:
         round_ = self.coordinator.settle(tx, held.round, now)
-        return rounds.on_upload(held.assignment, sha256=sha256, round_=round_, now=now)
+        return places.on_upload(held.assignment, sha256=sha256, round_=round_, now=now)

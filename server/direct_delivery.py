@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from ..protocol.errors import NotFound, Unavailable, UploadMissing
 from ..protocol.messages import AssignmentState, Receipt
-from . import rounds
+from . import places, rounds
 from .blobs import Direct
 from .delivery import Delivery
 from .held import Held, held_by, receipt_of, require_in_time, require_usable
@@ -39,7 +39,7 @@ class DirectDelivery(Delivery):
 
     def _fetch(self, direct: Direct, held: Held) -> bool:
         """Checks and counts what a device has put; returns whether it is new."""
-        place, report = held.assignment, rounds.announced(held.assignment)
+        place, report = held.assignment, places.announced(held.assignment)
         sha256 = str(report.sha256)
         with direct.fetch(place.id, sha256=sha256, length=report.bytes) as staged:
             staged.require(sha256)
@@ -49,9 +49,10 @@ class DirectDelivery(Delivery):
     def _await_commit(self, device_id: str, assignment_id: str) -> Held:
         """The assignment whose body should lie in the store; a late device is noted as late."""
         with self.store.write() as tx:
+            tx.lock_task_of(assignment_id)
             now = self.clock()
             held = held_by(tx, device_id, assignment_id)
-            sha256 = rounds.announced(held.assignment).sha256
+            sha256 = places.announced(held.assignment).sha256
             after = self._on_upload(tx, held, str(sha256), now)
             if after.state is AssignmentState.LATE:
                 self.coordinator.move(tx, held.assignment, after, now=now)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ..protocol.admin import EvaluationSource, RoundPhase
 from ..protocol.plan import RoundKind
-from . import rounds
+from . import places, rounds
 from .measurements import weighted_means
 from .rounds import AbandonReason, Round
 from .store import Task, Writing
@@ -66,7 +66,7 @@ def conclude(tx: Writing, claimed: Round, *, now: float) -> None:
             now=now,
         )
         for one in held:
-            tx.move_assignment(one, rounds.on_fold(one), now=now)
+            tx.move_assignment(one, places.on_fold(one), now=now)
         tx.move_round(claimed, rounds.on_commit(claimed, now=now), now=now)
     else:
         abandoned = rounds.on_abandon(claimed, AbandonReason.NOTHING_IN_COMMON, now=now)

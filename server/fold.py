@@ -17,11 +17,13 @@ from ..protocol import folding, wire
 from ..protocol.admin import CreateTask
 from ..protocol.codecs import codec_named
 from ..protocol.errors import LostBlob
+from ..protocol.plan import Buffering
 from ..protocol.weights import Vector, WeightSpec
 from . import sums
 from .aggregators import Share, aggregator_of
 from .norms import l2_norm
 from .optimizers import State, decode_state, optimizer_of
+from .staleness import discount
 from .store import Checkpoint, Update
 from .workers import Workers
 
@@ -53,10 +55,11 @@ class Folded:
 
 @dataclass(frozen=True, kw_only=True)
 class Cohort:
-    """The updates of a round and how to come by their bytes."""
+    """The updates of a round, how much of each counts, and how to come by their bytes."""
 
     spec: WeightSpec
     updates: tuple[Update, ...]
+    discounts: tuple[float, ...]
     read: ReadBlob
 
     def deltas(self, some: range) -> Iterator[tuple[Vector, int]]:
@@ -80,11 +83,24 @@ def fold(
     task: CreateTask, basis: Basis, updates: Sequence[Update], *, read: ReadBlob, workers: Workers
 ) -> Folded:
     """Aggregates the updates and takes the server optimizer's step; raises LostBlob."""
-    cohort = Cohort(spec=WeightSpec(task.spec), updates=tuple(updates), read=read)
+    cohort = Cohort(
+        spec=WeightSpec(task.spec),
+        updates=tuple(updates),
+        discounts=discounts_of(updates, task.settings.buffer),
+        read=read,
+    )
     update = _aggregate(task.settings.aggregator, cohort, workers)
     optimizer = optimizer_of(task.settings.server_optimizer)
     vector, state = optimizer.step(basis.vector, update, basis.state)
     return Folded(vector=vector, state=state, update_norm=l2_norm(update))
+
+
+def discounts_of(updates: Sequence[Update], buffer: Buffering | None) -> tuple[float, ...]:
+    """How much of each update of a buffer counts; nothing is discounted without one."""
+    if buffer is None:
+        return ()
+    exponent = buffer.staleness_exponent
+    return tuple(discount(one.staleness, exponent=exponent) for one in updates)
 
 
 def delta_of(body: bytes, update: Update, spec: WeightSpec) -> Vector:
@@ -113,4 +129,5 @@ def _aggregate(chosen: folding.Aggregator, cohort: Cohort, workers: Workers) -> 
 def _fold_share(
     chosen: folding.Aggregator, cohort: Cohort, scratch: Path | None, share: Share
 ) -> object:
-    return aggregator_of(chosen, scratch=scratch).fold(share, cohort.deltas(share.updates))
+    aggregator = aggregator_of(chosen, scratch=scratch, discounts=cohort.discounts)
+    return aggregator.fold(share, cohort.deltas(share.updates))

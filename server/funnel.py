@@ -116,7 +116,7 @@ def _stage(course: Course) -> FunnelStage:
 
 def _loss(course: Course) -> str | None:
     """Why these devices go no further; None while they may."""
-    if course.state is AssignmentState.FAILED:
+    if course.state in (AssignmentState.FAILED, AssignmentState.LATE):
         return course.reason or course.state.value
     if course.state in (AssignmentState.UPLOADED, AssignmentState.MEASURED):
         return "round_abandoned" if course.phase == RoundPhase.ABANDONED else None

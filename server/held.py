@@ -25,7 +25,7 @@ from ..protocol.messages import (
 )
 from ..protocol.plan import RoundKind
 from ..protocol.weights import WeightSpec
-from . import rounds
+from . import places
 from .blobs import Staged
 from .measurements import require_measurement
 from .rounds import Assignment, Round
@@ -80,7 +80,7 @@ def held_by(view: Reading, device_id: str, assignment_id: str) -> Held:
 
 
 def receipt_of(accepted: Assignment) -> Receipt:
-    report = rounds.announced(accepted)
+    report = places.announced(accepted)
     return Receipt(assignment_id=accepted.id, sha256=str(report.sha256), bytes=report.bytes)
 
 
@@ -142,5 +142,12 @@ def require_usable(staged: Staged, held: Held) -> None:
 
 
 def require_in_time(assignment: Assignment) -> None:
-    if assignment.state is AssignmentState.LATE:
-        raise RoundClosed("the round closed before this update came; drop it and check in again")
+    """Raises RoundClosed for a place whose round has gone on without it."""
+    if assignment.state is not AssignmentState.LATE:
+        return
+    if assignment.reason == places.TOO_STALE:
+        raise RoundClosed(
+            f"this update is of version {assignment.base_version}, which has fallen too far behind "
+            f"the newest; drop it and check in again"
+        )
+    raise RoundClosed("the round closed before this update came; drop it and check in again")

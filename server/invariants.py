@@ -164,6 +164,25 @@ def weights_add_up(evidence: Evidence) -> Verdicts:
             yield f"{_name(task, checkpoint)} has weights of {divisor}, reported were {reported}"
 
 
+def staleness_is_that_of_the_place(evidence: Evidence) -> Verdicts:
+    folded = {
+        one.assignment_id: one.staleness
+        for _, _, checkpoint in evidence.made()
+        for one in evidence.view.contributions(checkpoint.id)
+    }
+    for round_ in evidence.rounds():
+        for update in evidence.view.accepted(round_.id):
+            behind = round_.base_version - update.base_version
+            counted = {update.staleness, folded.get(update.assignment_id, update.staleness)}
+            name = f"update {update.assignment_id} of round {round_.id}"
+            if counted != {behind}:
+                yield f"{name} counts as {sorted(counted)} versions behind, it is {behind}"
+            elif not 0 <= behind <= (round_.max_staleness or 0):
+                yield f"{name} is {behind} versions behind, which is too far"
+            else:
+                yield None
+
+
 def blobs_end_with_their_round(evidence: Evidence) -> Verdicts:
     needed = evidence.view.needed_blobs()
     for name in evidence.blobs.names(older_than_s=0.0):
@@ -189,7 +208,8 @@ def nothing_comes_late(evidence: Evidence) -> Verdicts:
         if last_place_at is not None and last_place_at > end:
             yield f"round {round_.id} gave a place at {last_place_at}, after its end at {end}"
         for update in evidence.view.accepted(round_.id):
-            deadline = min(end, update.ends_at, round_.report_ends_at or float("inf"))
+            closes_at = None if round_.is_buffer else round_.report_ends_at
+            deadline = min(end, update.ends_at, closes_at or float("inf"))
             is_late = update.accepted_at > deadline
             name = f"update {update.assignment_id} of round {round_.id}"
             yield f"{name} came at {update.accepted_at}, after {deadline}" if is_late else None
@@ -203,6 +223,7 @@ INVARIANTS = (
     Invariant("d", "versions increase, one round each", "checkpoints", versions_increase),
     Invariant("e", "transitions are on the graph", "histories", transitions_are_on_the_graph),
     Invariant("f", "weights add up to the divisor", "checkpoints", weights_add_up),
+    Invariant("f", "staleness is as told", "updates", staleness_is_that_of_the_place),
     Invariant("h", "no update outlives its time", "blobs, rounds", blobs_end_with_their_round),
     Invariant("i", "nothing comes after the deadline", "updates", nothing_comes_late),
 )

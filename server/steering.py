@@ -46,7 +46,7 @@ class Steering:
         opened_at = now if round_ is None else round_.opened_at
         demand = pacing.Demand(
             devices=known.devices,
-            places=settings.capacity,
+            places=settings.places,
             period_s=known.device_s,
             opens_in_s=opened_at + known.round_s - now,
             selection_timeout_s=settings.selection_timeout_s,

@@ -7,7 +7,8 @@ between two deltas changes a bit of the result (docs/protocol.md, "The sum").
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -35,15 +36,28 @@ class Partial(NamedTuple):
     weight: int
 
 
-def total_of(deltas: Iterable[tuple[Vector, int]], *, size: int) -> Partial:
+def total_of(
+    deltas: Iterable[tuple[Vector, int]], *, size: int, discounts: Sequence[float] = ()
+) -> Partial:
     """Sums deltas of ``size`` elements times their weights; raises ImplausibleReport beyond the
     limit.
+
+    With ``discounts``, at most 1 and one for each delta, a delta is multiplied by its own before
+    it is rounded; its weight stays what it is.
     """
     total, weight = np.zeros(size, np.int64), 0
-    for delta, weighs in deltas:
+    for (delta, weighs), discount in _discounted(deltas, discounts):
         weight = _within_limit(weight + weighs)
-        _add(total, delta, weighs)
+        _add(total, delta, weighs, scale=SCALE * discount)
     return Partial(total, weight)
+
+
+def _discounted(
+    deltas: Iterable[tuple[Vector, int]], discounts: Sequence[float]
+) -> Iterator[tuple[tuple[Vector, int], float]]:
+    if not discounts:
+        return zip(deltas, repeat(1.0), strict=False)
+    return zip(deltas, discounts, strict=True)
 
 
 def merge(one: Partial, other: Partial) -> Partial:
@@ -73,13 +87,13 @@ def _within_limit(weight: int) -> int:
     return weight
 
 
-def _add(total: npt.NDArray[np.int64], delta: Vector, weight: int) -> None:
+def _add(total: npt.NDArray[np.int64], delta: Vector, weight: int, *, scale: float) -> None:
     scaled = np.empty(min(_BLOCK, delta.size), np.float64)
     for start in range(0, delta.size, _BLOCK):
         part = delta[start : start + _BLOCK]
         real = scaled[: part.size]
         real[...] = part
-        real *= SCALE
+        real *= scale
         real += _INTEGER_BITS
         integer = real.view(np.int64)
         integer -= _INTEGER_BITS.view(np.int64)

@@ -138,6 +138,9 @@ rounds = Table(
     Column("report_ends_at", Float),
     Column("opened_at", Float, nullable=False),
     Column("closed_at", Float),
+    # Those of a buffer; null where there is none.
+    Column("concurrency", Integer),
+    Column("max_staleness", Integer),
     UniqueConstraint("task_id", "kind", "number", "attempt"),
     CheckConstraint("assigned BETWEEN 0 AND capacity", name="places"),
     CheckConstraint("accepted BETWEEN 0 AND assigned", name="updates"),
@@ -189,6 +192,7 @@ assignments = Table(
     Column("report", Text),
     Column("check_in_key", String(64)),
     Column("codec", String(32), nullable=False, server_default="float32"),
+    Column("base_version", Integer, nullable=False, server_default="0"),
     UniqueConstraint("round_id", "device_id"),
     Index(None, "device_id", "check_in_key", unique=True),
     Index(None, "state", "ends_at"),
@@ -208,6 +212,7 @@ updates = Table(
     Column("accepted_at", Float, nullable=False),
     Column("is_stored", Boolean(create_constraint=False), nullable=False),
     Column("codec", String(32), nullable=False, server_default="float32"),
+    Column("staleness", Integer, nullable=False, server_default="0"),
     UniqueConstraint("round_id", "device_id"),
     Index(None, "is_stored"),
     Index(None, "sha256"),
@@ -222,6 +227,7 @@ contributions = Table(
     Column("sha256", String(64), nullable=False),
     Column("num_examples", Integer, nullable=False),
     Column("codec", String(32), nullable=False, server_default="float32"),
+    Column("staleness", Integer, nullable=False, server_default="0"),
 )
 
 # What no other row remembers: devices turned away, and updates refused. ``task`` is empty where no

@@ -145,10 +145,11 @@ class Tasks:
 
 def _require_summable(message: CreateTask) -> None:
     settings, most = message.settings, message.plan.max_examples
-    if settings.goal >= TOTAL_LIMIT or settings.capacity * most >= TOTAL_LIMIT:
+    if settings.goal >= TOTAL_LIMIT or settings.most_folded * most >= TOTAL_LIMIT:
+        over_selection = 1 if settings.buffer else settings.over_selection
         raise ImplausibleReport(
             f"goal * over_selection * max_examples must stay below {TOTAL_LIMIT}, "
-            f"got {settings.goal} * {settings.over_selection} * {most}; lower one of them"
+            f"got {settings.goal} * {over_selection} * {most}; lower one of them"
         )
 
 
@@ -234,6 +235,7 @@ def _round_summary(round_: Round, tally: RoundTally | None) -> RoundSummary:
         num_examples=tally.num_examples,
         train_loss=tally.train_loss,
         bytes_up=tally.bytes_up,
+        mean_staleness=tally.mean_staleness if round_.is_buffer else None,
         base_version=round_.base_version,
         opened_at=round_.opened_at,
         closed_at=round_.closed_at,

@@ -48,6 +48,12 @@ _MOVE_ASSIGNMENT = Prepared(
     )
 )
 _ADD_ASSIGNMENT = Prepared(insert(assignments))
+_OPEN_PLACES_OF = (assignments.c.round_id == bindparam("of_round")) & is_one_of(
+    assignments.c.state, machine.OPEN_STATES
+)
+_OPEN_PLACES = Prepared(select(assignments).where(_OPEN_PLACES_OF))
+_HAND_OVER = Prepared(update(assignments).where(_OPEN_PLACES_OF))
+_TAKE_OVER = Prepared(update(rounds).where(rounds.c.id == bindparam("of_round")))
 
 
 class AssignmentQuestions(Connected):
@@ -70,6 +76,10 @@ class AssignmentQuestions(Connected):
             assignments.c.state == AssignmentState.UPLOADED,
         )
         return [_assignment(row) for row in self._all(query)]
+
+    def open_places(self, round_id: int) -> list[Assignment]:
+        """The places of a round whose devices have yet to deliver."""
+        return [_assignment(row) for row in self._all(_OPEN_PLACES, of_round=round_id)]
 
     def places(self, *, device_id: str, population: str) -> list[Assignment]:
         """The places a device has or had in the rounds of a population that are under way."""
@@ -111,6 +121,11 @@ class AssignmentChanges(AssignmentQuestions, Historian):
         )
         if after.state is not before.state:
             self._note("assignment", after.id, after.state, reason=after.reason, now=now)
+
+    def hand_over(self, round_id: int, to: int) -> None:
+        """Makes the open places of a round that has ended those of another that nobody joined."""
+        moved = self._execute(_HAND_OVER, {"of_round": round_id, "round_id": to})
+        self._run(_TAKE_OVER, of_round=to, assigned=moved.rowcount)
 
 
 def _assignment(row: Any) -> Assignment:

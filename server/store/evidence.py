@@ -24,6 +24,8 @@ class Accepted:
     num_examples: int
     accepted_at: float
     is_stored: bool
+    staleness: int
+    base_version: int
     assigned_round_id: int
     assigned_device_id: str
     state: AssignmentState
@@ -60,6 +62,8 @@ class EvidenceQuestions(Connected):
                 updates.c.num_examples,
                 updates.c.accepted_at,
                 updates.c.is_stored,
+                updates.c.staleness,
+                assignments.c.base_version,
                 assignments.c.round_id.label("assigned_round_id"),
                 assignments.c.device_id.label("assigned_device_id"),
                 assignments.c.state,

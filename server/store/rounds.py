@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, not_, select, update
+from sqlalchemy import bindparam, func, insert, not_, or_, select, update
 
 from ...protocol.admin import RoundPhase
 from ...protocol.plan import RoundKind
@@ -44,9 +44,12 @@ _OPEN_ROUND = (rounds.c.id == bindparam("of_round")) & is_one_of(
     rounds.c.phase, machine.OPEN_PHASES
 )
 _TASK_NAME = Prepared(select(tasks.c.name).where(tasks.c.id == bindparam("task_id")))
+_HAS_PLACES = (rounds.c.assigned < rounds.c.capacity) & or_(
+    rounds.c.concurrency.is_(None), rounds.c.assigned - rounds.c.accepted < rounds.c.concurrency
+)
 _TAKE_PLACE = Prepared(
     update(rounds)
-    .where(_OPEN_ROUND, rounds.c.assigned < rounds.c.capacity)
+    .where(_OPEN_ROUND, _HAS_PLACES)
     .values(assigned=rounds.c.assigned + 1)
     .returning(rounds)
 )
@@ -91,13 +94,14 @@ class RoundQuestions(Connected):
 
 
 class RoundChanges(RoundQuestions, Historian):
-    def add_round(self, opened: Round) -> None:
+    def add_round(self, opened: Round) -> Round:
         """Opens a round; its ``id`` is given by the database."""
         values = asdict(opened)
         del values["id"]
         row = self._the(insert(rounds).values(values).returning(rounds.c.id))
         about = self._about(opened)
         self._note("round", row.id, opened.phase, now=opened.opened_at, about=about)
+        return replace(opened, id=int(row.id))
 
     def move_round(self, before: Round, after: Round, *, now: float) -> None:
         """Takes a round from one phase to another, if it still is where it was believed to be."""

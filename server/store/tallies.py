@@ -26,6 +26,8 @@ _SUM_UPDATES = Prepared(
         func.sum(updates.c.bytes).label("bytes"),
         func.sum(updates.c.loss * updates.c.num_examples).label("loss"),
         func.sum(updates.c.num_examples).filter(updates.c.loss.is_not(None)).label("with_loss"),
+        func.sum(updates.c.staleness).label("staleness"),
+        func.count().label("updates"),
     )
     .join(rounds, updates.c.round_id == rounds.c.id)
     .where(_OF_TASK_SINCE)
@@ -41,6 +43,7 @@ class RoundTally:
     num_examples: int
     train_loss: float | None
     bytes_up: int
+    mean_staleness: float | None = None
 
 
 class TallyQuestions(Connected):
@@ -61,4 +64,5 @@ def _tally(states: dict[AssignmentState, int], sums: Any | None) -> RoundTally:
         num_examples=sums.num_examples,
         train_loss=sums.loss / sums.with_loss if sums.with_loss else None,
         bytes_up=sums.bytes,
+        mean_staleness=float(sums.staleness) / sums.updates,
     )

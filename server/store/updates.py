@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from sqlalchemy import bindparam, func, insert, select, union, update
 
 from ...protocol.codecs import FLOAT32
 from .. import rounds as machine
-from ..rounds import Assignment, Round, announced
+from ..places import announced, staleness
+from ..rounds import Assignment, Round
 from ..tables import assignments, checkpoints, deposits, rounds, updates
 from .connected import Connected, Historian
 from .prepared import Prepared
@@ -41,20 +42,23 @@ _ADD_UPDATE = Prepared(insert(updates))
 
 @dataclass(frozen=True, kw_only=True)
 class Update:
-    """An accepted update: where its bytes are, how they are encoded, and what they weigh."""
+    """An accepted update: where its bytes are, how they are encoded, and what they weigh.
+
+    ``staleness`` is how many versions it was behind the one it is folded onto.
+    """
 
     assignment_id: str
     sha256: str
     num_examples: int
     codec: str = FLOAT32
+    staleness: int = 0
 
 
 class UpdateQuestions(Connected):
     def updates(self, round_id: int) -> list[Update]:
         """The accepted updates of a round, in no order that matters."""
-        query = select(
-            updates.c.assignment_id, updates.c.sha256, updates.c.num_examples, updates.c.codec
-        ).where(updates.c.round_id == round_id)
+        columns = [updates.c[field.name] for field in fields(Update)]
+        query = select(*columns).where(updates.c.round_id == round_id)
         return [Update(**row._asdict()) for row in self._all(query)]
 
     def device_times(self, task_id: int) -> list[float]:
@@ -85,6 +89,7 @@ class UpdateChanges(UpdateQuestions, Historian):
     def accept_update(self, held: Assignment, *, now: float) -> Round:
         """Counts the update an assignment has announced, once and for all."""
         report = announced(held)
+        counted = round_of_row(self._the(COUNT_ACCEPTED, of_round=held.round_id))
         self._run(
             _ADD_UPDATE,
             assignment_id=held.id,
@@ -95,10 +100,11 @@ class UpdateChanges(UpdateQuestions, Historian):
             num_examples=report.num_examples,
             codec=held.codec,
             loss=report.loss,
+            staleness=staleness(held, counted),
             accepted_at=now,
             is_stored=True,
         )
-        return round_of_row(self._the(COUNT_ACCEPTED, of_round=held.round_id))
+        return counted
 
     def release_updates(self, names: list[str], *, closed_by: float) -> list[str]:
         """Gives up these bytes of rounds closed by then; returns those nothing else refers to."""

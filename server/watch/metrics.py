@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 from .processes import VARIABLE
 
 REQUEST_BUCKETS_S = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+STALENESS_BUCKETS = (0, 1, 2, 3, 5, 10, 20, 50, 100)
 FOLD_BUCKETS_S = (0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300)
 
 
@@ -58,6 +59,13 @@ class Metrics:
             buckets=FOLD_BUCKETS_S,
         )
 
+        self._staleness = Histogram(
+            "pocketfed_update_staleness",
+            "Versions that the updates of buffers were behind when they were folded.",
+            registry=own,
+            buckets=STALENESS_BUCKETS,
+        )
+
     def request(
         self, *, method: str, route: str, status: int, code: str, duration_s: float
     ) -> None:
@@ -74,11 +82,13 @@ class Metrics:
         self._uploaded.inc(length)
 
     @contextmanager
-    def fold(self, updates: int) -> Iterator[None]:
-        """Measures the block that folds so many updates."""
+    def fold(self, updates: int, stalenesses: Sequence[int]) -> Iterator[None]:
+        """Measures the block that folds so many updates, and how stale those of a buffer are."""
         started_s = self._timer()
         yield
         self._folded.inc(updates)
+        for staleness in stalenesses:
+            self._staleness.observe(staleness)
         self._fold_duration.observe(self._timer() - started_s)
 
     def expose(self) -> bytes:

@@ -270,7 +270,7 @@ def test_a_killed_server_leaves_nothing_to_find(live) -> None:
     live.create_task(weights_of(1.0), goal=1)
     live.phone().serve(weights_of(0.5))
     live.kill()
-    assert [one.violations for one in audit(Config(data_dir=live.data))] == [()] * 9
+    assert [one.violations for one in audit(Config(data_dir=live.data))] == [()] * 10
 
 
 def test_a_running_server_is_left_alone(server) -> None:

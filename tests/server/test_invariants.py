@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -50,12 +50,13 @@ class Fleet(RuleBasedStateMachine):
     """Six phones that do as they please with rounds of two reports and three places."""
 
     start: Callable[[Path], Any]  # the test sets it
+    task: ClassVar[dict[str, Any]] = {"evaluation": EvaluationSettings()}
 
     @initialize()
     def begin(self) -> None:
         self.folder = Path(tempfile.mkdtemp())
         self.server = type(self).start(self.folder)
-        self.server.create_task(evaluation=EvaluationSettings())
+        self.server.create_task(**self.task)
         self.phones = [self.server.phone() for _ in range(6)]
         self.acknowledged = set()
 

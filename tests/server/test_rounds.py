@@ -10,7 +10,7 @@ from pocketfed.protocol.admin import RoundPhase
 from pocketfed.protocol.errors import AssignmentExpired, ReportConflict
 from pocketfed.protocol.messages import AssignmentState, Outcome, Report
 from pocketfed.protocol.plan import RoundSettings
-from pocketfed.server import rounds
+from pocketfed.server import places, rounds
 
 SELECTING, REPORTING, AGGREGATING, COMMITTED, ABANDONED = RoundPhase
 GRAPH = {
@@ -139,7 +139,7 @@ DONE = Report(outcome=Outcome.COMPLETED, num_examples=1, bytes=8, sha256="0" * 6
 
 def reported(place, report=DONE, *, round_=None, now=0.0):
     round_ = round_ or fresh(assigned=1)
-    return rounds.on_report(place, report, round_=round_, upload_timeout_s=30.0, now=now)
+    return places.on_report(place, report, round_=round_, upload_timeout_s=30.0, now=now)
 
 
 def test_a_completed_report_starts_the_upload_clock() -> None:
@@ -174,14 +174,14 @@ def test_an_interrupted_device_fails_with_its_outcome_as_the_reason() -> None:
 
 def test_an_upload_without_a_report_is_a_conflict() -> None:
     with pytest.raises(ReportConflict, match="report first"):
-        rounds.on_upload(held(), sha256="0" * 64, round_=fresh(assigned=1), now=0.0)
+        places.on_upload(held(), sha256="0" * 64, round_=fresh(assigned=1), now=0.0)
 
 
 def test_expiry_says_which_step_was_missed() -> None:
-    assert rounds.on_expiry(held()).reason == "compute"
-    assert rounds.on_expiry(reported(held())).reason == "upload"
+    assert places.on_expiry(held()).reason == "compute"
+    assert places.on_expiry(reported(held())).reason == "upload"
 
 
 @pytest.mark.parametrize("state", [AssignmentState.UPLOADED, AssignmentState.FOLDED])
 def test_an_accepted_update_cannot_be_aborted(state) -> None:
-    assert rounds.on_abort(held(state=state)).state is state
+    assert places.on_abort(held(state=state)).state is state

@@ -40,7 +40,7 @@ export function underWay(history) {
 
 // What is under way; `countdowns` has an element for each kind, which the page keeps up to date.
 export function current(history, countdowns) {
-  const cards = underWay(history).map((round) => running(round, countdowns[round.kind]));
+  const cards = underWay(history).map((round) => running(round, countdowns[round.kind], history.task.settings.buffer));
   return el("div", { class: "stack" }, history.task.current ? null : ended(history.task), ...cards);
 }
 
@@ -49,13 +49,15 @@ function ended(task) {
   return el("section", { class: "card" }, el("h2", {}, "No round is under way"), el("p", { class: "quiet" }, end));
 }
 
-function running(round, countdown) {
+function running(round, countdown, buffer) {
   const isTraining = round.kind === "train";
   const found = Object.entries(LOOKS).map(([state, look]) => ({
     name: state === "assigned" ? DOING[round.kind] : (NAMES[state] ?? state), look, count: round.states[state] ?? 0,
   }));
   const taken = found.reduce((sum, part) => sum + part.count, 0);
-  const free = { name: "free", look: "free", count: Math.max(0, round.capacity - taken) };
+  const held = (round.states.assigned ?? 0) + (round.states.reported ?? 0);
+  const left = isTraining && buffer ? buffer.concurrency - held : round.capacity - taken;
+  const free = { name: "free", look: "free", count: Math.max(0, left) };
   return el(
     "section",
     { class: "card" },
@@ -66,9 +68,10 @@ function running(round, countdown) {
       one("accepted", `${count(round.accepted)} of ${count(round.goal)}`),
       one("places given", `${count(round.assigned)}`),
       isTraining ? one("examples", count(round.num_examples)) : null,
+      round.mean_staleness === null ? null : one("versions behind", round.mean_staleness.toFixed(2)),
       round.ends_at === null ? null : one(`until ${round.phase} ends`, countdown),
     ),
-    parts("devices by state", [...found, free], Math.max(round.capacity, taken)),
+    parts("devices by state", [...found, free], taken + free.count),
   );
 }
 
