@@ -84,10 +84,11 @@ def test_the_status_of_a_buffered_task_says_how_stale_its_updates_were() -> None
         settings=settings,
         checkpoint=checkpoint,
     )
-    console = Console(file=io.StringIO(), width=80)
+    text = io.StringIO()
+    console = Console(file=text, width=80)
     history = TaskHistory(task=task, rounds=(summary, fresh), checkpoints=(checkpoint,))
     show_history(history, console)
-    printed = console.file.getvalue()
+    printed = text.getvalue()
     assert "a buffer of 2 for 7 devices at a time" in printed
     assert "behind" in printed
     assert "1.50" in printed

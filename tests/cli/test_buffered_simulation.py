@@ -8,7 +8,8 @@ import pytest
 from pocketfed.cli.demo import scenario_of, server_process
 from pocketfed.cli.simulation import live, virtual
 from pocketfed.client import AdminClient, Session
-from pocketfed.device_sim.datasets import Dataset
+from pocketfed.device_sim.conditions import Conditions
+from pocketfed.device_sim.data.dataset import Dataset
 from pocketfed.protocol.admin import TaskStatus
 from pocketfed.protocol.artifact import Artifact
 from pocketfed.protocol.plan import Buffering
@@ -17,7 +18,7 @@ ROUNDS = 4
 PLAIN = scenario_of(phones=12, seed=3, rounds=ROUNDS, target=None, limit_s=3600.0)
 BUFFERED = replace(
     PLAIN,
-    drop_out=0.1,
+    conditions=Conditions(drop_out=0.1),
     settings=msgspec.structs.replace(PLAIN.settings, goal=3, buffer=Buffering(concurrency=9)),
 )
 

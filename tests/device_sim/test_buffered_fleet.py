@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 import pytest
-from pocketfed.device_sim import partitions
 from pocketfed.device_sim.conditions import Conditions
+from pocketfed.device_sim.conditions.compute import LogNormalCompute
+from pocketfed.device_sim.data import partitions
 from pocketfed.device_sim.fleet import FleetSettings, VirtualClock, VirtualFleet
+from pocketfed.device_sim.ownership import Partitioned
 from pocketfed.device_sim.sessions import SessionOutcome, SessionRecord
 from pocketfed.device_sim.streams import Purpose, stream
 from pocketfed.device_sim.trainers import LiteRTTrainer
@@ -14,7 +16,7 @@ from pocketfed.protocol.admin import TaskHistory, TaskStatus
 from pocketfed.protocol.plan import Buffering, RetryWindow, RoundSettings
 
 PHONES, VERSIONS = 14, 8
-UNEQUAL = Conditions(drop_out=0.1, batch_ms_median=4000.0, batch_ms_sigma=1.3)
+UNEQUAL = Conditions(drop_out=0.1, compute=LogNormalCompute(batch_ms_median=4000.0, sigma=1.3))
 COMMON = {
     "goal": 3,
     "rounds": VERSIONS,
@@ -40,7 +42,7 @@ def owned(make_examples):
     parts = partitions.unbalanced_dirichlet(
         examples.y, phones=PHONES, alpha=1.0, sigma=0.5, rng=stream(0, Purpose.OWNERSHIP)
     )
-    return [examples.take(part) for part in parts]
+    return Partitioned.of_parts(examples, parts)
 
 
 @pytest.fixture

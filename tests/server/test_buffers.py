@@ -124,6 +124,7 @@ def test_a_place_goes_over_to_the_next_buffer_unless_it_is_too_stale(base_versio
 def test_while_a_full_buffer_is_folded_reports_are_taken_and_updates_come_again() -> None:
     full = fresh(phase=RoundPhase.AGGREGATING)
     report = announced().report
+    assert report is not None
     taken = places.on_report(held(), report, round_=full, upload_timeout_s=30.0, now=1.0)
     assert taken.state is AssignmentState.REPORTED
     with pytest.raises(Unavailable, match="same update again"):
