@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
@@ -13,6 +14,7 @@ def upgrade(connection: Connection, revision: str = "") -> None:
     """Brings a database to a revision, else the newest, within the caller's transaction."""
     wanted = revision or newest()
     if _current(connection) != wanted:
+        logging.getLogger("alembic").setLevel(logging.WARNING)  # it announces its every part
         from .upgrading import run  # slow to import, and few starts need it
 
         run(connection, wanted)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 from alembic import command
@@ -12,7 +11,6 @@ from sqlalchemy import Connection
 
 def run(connection: Connection, revision: str) -> None:
     """Applies the revisions between a database's own and the one that is wanted."""
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # it announces every start
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
