@@ -6,6 +6,7 @@ without TensorFlow work.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from . import control, model_flags, models, operating, serving
 from . import flags as groups
 from .flags import Group, Values
-from .holding import help_text
+from .holding import WIDTH, help_text
 from .parsing import CommandFailed, exactly, optional_path, required
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class Command:
     @property
     def usage(self) -> str:
         """The help text: synopsis, summary, and each flag with its default."""
-        return f"usage: {self.synopsis}\n\n{self.summary}\n\n{help_text(self.groups)}"
+        summary = textwrap.fill(self.summary, WIDTH)
+        return f"usage: {self.synopsis}\n\n{summary}\n\n{help_text(self.groups)}"
 
 
 def _owners(values: Values) -> None:

@@ -11,6 +11,7 @@ from absl import logging as _  # noqa: F401  # defines --verbosity and its kin
 
 from .flags import Group, Values, always
 
+WIDTH = 100
 _LOGGING = ("verbosity", "stderrthreshold", "logtostderr", "alsologtostderr", "log_dir")
 
 
@@ -35,7 +36,7 @@ def help_text(groups: Sequence[Group]) -> str:
     return "\n".join(
         textwrap.fill(
             _meaning(values[name]),
-            100,
+            WIDTH,
             initial_indent=f"  {'--' + name:{width}}",
             subsequent_indent=" " * (width + 2),
             break_long_words=False,
