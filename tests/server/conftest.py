@@ -315,7 +315,8 @@ class Rehearsal:
         **changes: Any,
     ) -> TaskSummary:
         start = checkpoint or delta_of(1.0)
-        artifact = make_artifact(self.folder / f"artifact-{name}", start)
+        # A folder of its own: several may make one task at once.
+        artifact = make_artifact(Path(tempfile.mkdtemp(dir=self.folder)), start)
         return self.admin.create_task(
             name, artifact=artifact, population=population, plan=plan, settings=settings(**changes)
         )
