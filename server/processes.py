@@ -10,9 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.http.unreader import SocketUnreader
 
 from ..protocol.errors import PocketFedError
 from .app import EXTENSION, Server, create_app
+from .blobs.arrivals import CHUNK_BYTES
 from .config import Config
 from .folder import DataFolder
 from .listening import listening, url_of
@@ -69,6 +71,8 @@ class _Workers(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         }
         for name, value in settings.items():
             self.cfg.set(name, value)
+        # Bodies are read so many bytes at a time; of more, gunicorn copies the rest at each read.
+        SocketUnreader.max_body_chunk = CHUNK_BYTES
 
     def load(self) -> Callable[..., Any]:
         """Connections to the database are made here, in the worker: none may cross a fork."""

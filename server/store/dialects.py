@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection
 
 from .convoy import Convoy, driver_of
 
@@ -79,9 +80,9 @@ def _postgresql(url: str, *, connections: int) -> Dialect:
         pool_size=connections,
         max_overflow=0,
         pool_timeout=_POOL_TIMEOUT_S,
-        pool_pre_ping=True,
         connect_args=_CONNECT_ARGS,
     )
+    event.listen(engine, "checkout", _require_open)
 
     @contextmanager
     def upgrade() -> Iterator[Connection]:
@@ -98,6 +99,20 @@ def _postgresql(url: str, *, connections: int) -> Dialect:
         glance=engine.execution_options(isolation_level="AUTOCOMMIT").connect,
         upgrade=upgrade,
     )
+
+
+def _require_open(
+    connection: DBAPIConnection, entry: ConnectionPoolEntry, proxy: PoolProxiedConnection
+) -> None:
+    """Makes the pool connect anew when PostgreSQL has hung up: no question need be asked for that.
+
+    The first look may take what it said at parting, the second finds the end.
+    """
+    try:
+        for _ in range(2):
+            connection.pgconn.consume_input()
+    except connection.Error as error:
+        raise DisconnectionError from error
 
 
 def _sqlite(url: str, *, connections: int) -> Dialect:

@@ -70,6 +70,13 @@ class Cluster:
     def drop(self, url: str) -> None:
         self._execute(f"DROP DATABASE {_name(url)} WITH (FORCE)")
 
+    def hang_up(self, url: str) -> None:
+        """Ends the connections to a database, as an administrator may."""
+        self._execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            f" WHERE datname = '{_name(url)}'"
+        )
+
     def revisions(self, url: str) -> list[str]:
         return [row["version_num"] for row in rows(url, "alembic_version")]
 

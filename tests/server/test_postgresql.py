@@ -153,6 +153,13 @@ def test_what_was_acknowledged_before_a_crash_of_the_database_counts(server, clu
     assert server.admin.history("task").task.committed == 1
 
 
+def test_a_connection_that_the_database_has_ended_is_made_anew(server, cluster) -> None:
+    server.create_task()
+    phone = server.phone()
+    cluster.hang_up(server.database)
+    assert isinstance(phone.check_in(), Assignment)
+
+
 def test_text_that_the_database_cannot_hold_is_the_senders_fault(server) -> None:
     phone = server.phone()
     with pytest.raises(MalformedPayload, match="cannot be stored"):
