@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import bindparam, func, insert, not_, select, update
@@ -105,7 +104,7 @@ class AssignmentQuestions(Connected):
 
 class AssignmentChanges(AssignmentQuestions, Historian):
     def add_assignment(self, given: Assignment) -> None:
-        self._run(_ADD_ASSIGNMENT, **asdict(given))
+        self._run(_ADD_ASSIGNMENT, **vars(given))
         self._note("assignment", given.id, given.state, now=given.assigned_at)
 
     def move_assignment(self, before: Assignment, after: Assignment, *, now: float) -> None:
