@@ -5,7 +5,7 @@ READY := .venv/ready
 
 TESTS := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test test-slow test-all check bench package clean
+.PHONY: demo test test-slow test-all check bench paper-fast paper-full package clean
 
 # Federated learning in front of your eyes: export, server, 100 phones, report in build/demo.
 demo: $(READY)
@@ -36,6 +36,15 @@ bench: $(READY)
 	$(BIN)/python benchmarks/fold.py
 	$(BIN)/python benchmarks/fleet.py
 	$(BIN)/python benchmarks/server.py --nosoak
+
+# The experiments of arXiv 1602.05629 (docs/paper.md): a few minutes of them, or days; what was
+# measured is kept in paper/results, and what is there already is not run again.
+paper-fast: $(READY)
+	$(BIN)/python -m pocketfed.paper --exhibit=fast --page=docs/paper.md
+
+paper-full: $(READY)
+	$(BIN)/python -m pocketfed.paper --exhibit=figure_1 --exhibit=table_1 --exhibit=table_2 \
+	    --exhibit=int8 --page=docs/paper.md
 
 # sdist and wheel, in dist/.
 package: $(READY)

@@ -6,7 +6,7 @@ from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-PARTS = ["protocol", "runtime", "model_export", "server", "client", "device_sim", "cli"]
+PARTS = ["protocol", "runtime", "model_export", "server", "client", "device_sim", "cli", "paper"]
 
 BASE = [
     "numpy>=2.0",

@@ -39,6 +39,8 @@ def export(words: list[str], values: Values) -> None:
             storage=values.storage,
             graph=values.graph,
             vocabulary=values.vocabulary,
+            batch_size=_given(values, "batch_size"),
+            evaluate_batch_size=_given(values, "evaluate_batch_size"),
             seed=values.seed,
         )
     manifest = artifact.manifest
@@ -46,6 +48,11 @@ def export(words: list[str], values: Values) -> None:
     weights = f"{manifest.weight_spec.size:,} weights" + (f" and {frozen:,} frozen" * (frozen > 0))
     print(f"{out}: {manifest.name}, {weights}, {size:,} bytes")
     show_cost(manifest.ops, manifest.measured)
+
+
+def _given(values: Values, name: str) -> Any:
+    """What the command line says of a flag, None if nothing: the zoo then knows better."""
+    return values[name].value if values[name].present else None
 
 
 def restore(words: list[str], values: Values) -> None:

@@ -21,8 +21,9 @@ class Scenario:
     Without ``partition`` it is the usual one of the data set; without ``phones`` there are 100, or
     one for each of its natural owners. The run ends when ``target`` accuracy is reached, the task
     has committed ``settings.rounds`` rounds, or ``limit_s`` seconds of the fleet's clock have
-    passed. ``trainer`` is one of ``cli.trainers``. ``workers`` train, see ``workers_of``; with a
-    server over HTTP they are threads of this process.
+    passed. One of ``measure_every`` checkpoints is measured. ``trainer`` is one of
+    ``cli.trainers``. ``workers`` train, see ``workers_of``; with a server over HTTP they are
+    threads of this process.
     """
 
     task: str
@@ -36,6 +37,7 @@ class Scenario:
     limit_s: float
     partition: Partition | None = None
     arrive_within_s: float = 1.0
+    measure_every: int = 1
     trainer: str = LITERT
     workers: str | None = "0"
 

@@ -59,6 +59,7 @@ class Data(msgspec.Struct, frozen=True):
     set: str = "mnist"
     partition: Any = None
     test_examples: Positive | None = None
+    measure_every: Positive = 1
 
 
 class Phones(msgspec.Struct, frozen=True):
@@ -153,6 +154,7 @@ class _Reader:
             target=stop.accuracy,
             limit_s=stop.hours * 3600.0,
             partition=partition,
+            measure_every=data.measure_every,
         )
         return ScenarioFile(scenario, artifact, data.set, data.test_examples)
 

@@ -215,6 +215,7 @@ def _monitor(
         trainer=trainer,
         test=dataset.test,
         spec=artifact.manifest.weight_spec,
+        every=scenario.measure_every,
     )
 
 

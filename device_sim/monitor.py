@@ -74,7 +74,7 @@ class Monitor:
 
     ``history`` and ``fetch`` ask the server, ``tally`` the fleet. Evaluation runs on the thread
     that polls, so phones in other threads keep going. A version that a roll-back made has no row:
-    its weights have one already.
+    its weights have one already. Of ``every`` versions one has a row, the untrained model's first.
     """
 
     def __init__(
@@ -86,6 +86,7 @@ class Monitor:
         trainer: Trainer,
         test: Examples,
         spec: WeightSpec,
+        every: int = 1,
     ) -> None:
         self._history = history
         self._fetch = fetch
@@ -93,6 +94,7 @@ class Monitor:
         self._trainer = trainer
         self._test = test
         self._spec = spec
+        self._every = every
         self.rows: list[RoundRow] = []
         self.status = TaskStatus.RUNNING
         self._evaluated: set[int] = set()
@@ -149,7 +151,8 @@ class Monitor:
             if one.source is EvaluationSource.PHONES
         }
         for checkpoint in history.checkpoints:
-            is_new = checkpoint.version not in self._evaluated
+            is_due = checkpoint.version % self._every == 0
+            is_new = is_due and checkpoint.version not in self._evaluated
             if is_new and checkpoint.rolled_back_from is None:
                 row = self._row(checkpoint, history)
                 self._evaluated.add(checkpoint.version)

@@ -103,16 +103,21 @@ def export_zoo(
     trainable: str = "full",
     storage: str = "float32",
     vocabulary: int | None = None,
+    batch_size: int | None = None,
+    evaluate_batch_size: int | None = None,
     graph: bool = False,
     seed: int = 0,
 ) -> Artifact:
     """Exports a model of the zoo; raises ExportError when there is none of this name.
 
-    Another optimizer than ``sgd`` brings its own learning rate into the plan; ``vocabulary`` is
-    the number of tokens of a language model, by default the paper's.
+    Another optimizer than ``sgd`` brings its own learning rate into the plan, as another batch size
+    brings itself; ``vocabulary`` is the number of tokens of a language model, by default the
+    paper's.
     """
     model = zoo_model(name, seed=seed, vocabulary=vocabulary)
-    entry, plan = ZOO[name], ZOO[name].plan
+    entry = ZOO[name]
+    size = batch_size or entry.batch_size
+    plan = msgspec.structs.replace(entry.plan, batch_size=size)
     if optimizer != "sgd":
         rate = optimizer_of(optimizer).learning_rate
         plan = msgspec.structs.replace(plan, learning_rate=rate)
@@ -124,8 +129,8 @@ def export_zoo(
         proximal=proximal,
         trainable=trainable,
         storage=storage,
-        batch_size=entry.batch_size,
-        evaluate_batch_size=entry.evaluate_batch_size,
+        batch_size=size,
+        evaluate_batch_size=evaluate_batch_size or entry.evaluate_batch_size,
         labels=entry.labels,
         input_scale=entry.input_scale,
         plan=plan,

@@ -16,6 +16,7 @@ ARROWS = {
     "server": {"protocol"},
     "device_sim": {"protocol", "client", "runtime"},
     "cli": {"protocol", "client", "model_export", "server", "device_sim"},
+    "paper": {"protocol", "model_export", "device_sim", "cli"},
 }
 # Third-party name -> the places that may import it; a folder stands for all in it.
 CONFINED = {

@@ -52,6 +52,22 @@ def until_committed(server, count):
     return lambda: len(server.history().checkpoints) > count
 
 
+def test_one_of_so_many_checkpoints_has_a_row(run, artifact, make_examples):
+    server, fleet, _ = run
+    monitor = Monitor(
+        history=server.history,
+        fetch=server.admin.download,
+        tally=fleet.tallies.of,
+        trainer=LiteRTTrainer(artifact.model, artifact.manifest),
+        test=make_examples(100, seed=77),
+        spec=artifact.manifest.weight_spec,
+        every=2,
+    )
+    fleet.run(until=until_committed(server, 3))
+    assert [row.round for row in monitor.poll()] == [0, 2]
+    assert [row.round for row in monitor.settled()] == [0, 2]
+
+
 def test_each_checkpoint_is_evaluated_exactly_once(run):
     server, fleet, monitor = run
     assert [row.round for row in monitor.poll()] == [0]

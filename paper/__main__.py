@@ -1,0 +1,72 @@
+"""``python -m pocketfed.paper``: runs exhibits of the paper and keeps what came of them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+from absl import app, flags
+
+from ..device_sim.data.datasets import fetch
+from .averaging import mixtures
+from .cells import DATASET
+from .exhibits import EXHIBITS, FAST
+from .page import rewritten
+from .running import Bench, line_of
+
+HERE = Path(__file__).parent
+FIGURE_1 = "figure_1"
+KNOWN = [FIGURE_1, "fast", "none", *EXHIBITS]
+
+_EXHIBITS = flags.DEFINE_multi_enum(
+    "exhibit",
+    ["fast"],
+    KNOWN,
+    "what to run; fast: figure 1 and a cell of a few minutes; none: nothing",
+)
+_CELL = flags.DEFINE_string("cell", "", "only the cells whose names contain this")
+_RESULTS = flags.DEFINE_string("results", str(HERE / "results"), "folder of what was measured")
+_SCRATCH = flags.DEFINE_string("scratch", "build/paper", "folder of models and unfinished runs")
+_DATA_DIR = flags.DEFINE_string("data_dir", None, "folder with MNIST, instead of the network")
+_WORKERS = flags.DEFINE_integer(
+    "workers", len(os.sched_getaffinity(0)), "processes that train", lower_bound=0
+)
+
+
+_PAGE = flags.DEFINE_string("page", None, "then write the tables of this Markdown file anew")
+
+
+def main(words: list[str]) -> None:
+    if len(words) > 1:
+        raise app.UsageError(f"got {words[1]!r}, expected flags only; say --exhibit=NAME")
+    data_dir = Path(_DATA_DIR.value) if _DATA_DIR.value else None
+    dataset = fetch(DATASET, data_dir=data_dir)
+    results, scratch = Path(_RESULTS.value), Path(_SCRATCH.value)
+    bench = Bench(dataset=dataset, results=results, scratch=scratch, workers=_WORKERS.value)
+    for exhibit in _EXHIBITS.value:
+        if exhibit in (FIGURE_1, "fast"):
+            _figure_1(bench)
+        for cell in FAST if exhibit == "fast" else EXHIBITS.get(exhibit, ()):
+            if _CELL.value in cell.name:
+                print(f"best: {line_of(bench.search(cell))}", flush=True)
+    if _PAGE.value:
+        page = Path(_PAGE.value)
+        page.write_text(rewritten(page.read_text("utf-8"), results), "utf-8")
+
+
+def _figure_1(bench: Bench) -> None:
+    for mixture in mixtures(bench.dataset, scratch=bench.scratch / "artifacts", seed=bench.seed):
+        path = bench.results / FIGURE_1 / f"{mixture.initialisation}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(msgspec.json.format(mixture.to_json()) + b"\n")
+        first, second = mixture.parents
+        print(
+            f"{mixture.initialisation} initialisation: parents {first:.3f} and {second:.3f}, "
+            f"their average {mixture.middle:.3f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    app.run(main)

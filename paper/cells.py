@@ -1,0 +1,87 @@
+"""A cell: one entry of a table of arXiv 1602.05629, as a simulation that can be run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..cli.scenario import Scenario
+from ..cli.trainers import GRAPH
+from ..device_sim.conditions import Conditions
+from ..device_sim.data.sharing import Iid, Partition, Pathological
+from ..protocol.codecs import FLOAT32
+from ..protocol.plan import Plan, RetryWindow, RoundSettings
+
+CLIENTS = 100
+EXAMPLES = 600
+PARTITIONS: dict[str, Partition] = {"iid": Iid(), "non-iid": Pathological()}
+DATASET = "mnist"
+# A client that was turned away comes back at a uniform instant of this window.
+_RETRY = RetryWindow(min_s=60.0, max_s=300.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """What a table says of one setting of FederatedAveraging, and how it is run here.
+
+    ``fraction`` is C, ``epochs`` E, and ``batch`` B, None for infinite: all examples in one batch.
+    ``paper_rounds`` are those to ``target`` accuracy in the paper, None where it has none. The
+    search for the learning rate begins at 10 ** (``start`` / 3). Of ``measure_every`` rounds one is
+    measured. ``codec`` is how deltas are sent.
+    """
+
+    model: str
+    partition: str
+    fraction: float
+    epochs: int
+    batch: int | None
+    target: float
+    paper_rounds: int | None
+    most_rounds: int
+    start: int = -3
+    measure_every: int = 1
+    codec: str = FLOAT32
+
+    @property
+    def name(self) -> str:
+        """Names the folder of its results."""
+        model = self.model.removeprefix("mnist_")
+        batch = "inf" if self.batch is None else str(self.batch)
+        words = [model, self.partition, f"C{self.fraction:g}", f"E{self.epochs}", f"B{batch}"]
+        return "-".join([*words, self.codec] if self.codec != FLOAT32 else words)
+
+    @property
+    def goal(self) -> int:
+        """Clients per round: max(C K, 1)."""
+        return max(round(self.fraction * CLIENTS), 1)
+
+    @property
+    def batch_size(self) -> int:
+        return self.batch or EXAMPLES
+
+    @property
+    def updates(self) -> float:
+        """Local updates per client and round: u = E n / (K B)."""
+        return self.epochs * EXAMPLES / self.batch_size
+
+    def scenario(self, learning_rate: float, *, rounds: int, seed: int) -> Scenario:
+        """The simulation of this cell at one learning rate, of so many rounds at most."""
+        return Scenario(
+            task=self.name,
+            population="paper",
+            plan=Plan(epochs=self.epochs, batch_size=self.batch_size, learning_rate=learning_rate),
+            settings=RoundSettings(
+                goal=self.goal,
+                over_selection=1.0,
+                rounds=rounds,
+                retry=_RETRY,
+                codecs=(self.codec,),
+            ),
+            phones=CLIENTS,
+            conditions=Conditions(),
+            seed=seed,
+            target=self.target,
+            limit_s=1e9,
+            partition=PARTITIONS[self.partition],
+            measure_every=self.measure_every,
+            trainer=GRAPH,
+        )

@@ -1,0 +1,97 @@
+"""docs/paper.md: the paper's numbers and ours beside each other, from the files of results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from .averaging import Mixture
+from .cells import Cell
+from .exhibits import EXHIBITS
+from .running import Run
+
+BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
+TITLES = {
+    "table_1": "Table 1: the 2NN at E=1",
+    "table_2": "Table 2: the CNN at C=0.1",
+    "int8": "The same cells with int8 deltas",
+}
+
+
+def rewritten(page: str, results: Path) -> str:
+    """The page with the part between the two marks made anew."""
+    head, _, rest = page.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    return "".join((head, BEGIN, "\n\n", *_sections(results), END, tail))
+
+
+def best_run(cell: Cell, results: Path) -> Run | None:
+    """Of the runs of a cell, the one that is soonest at the target, or else comes closest."""
+    runs = _runs(cell, results)
+    return min(runs, key=_badness, default=None)
+
+
+def _runs(cell: Cell, results: Path) -> list[Run]:
+    return [Run.from_json(path.read_bytes()) for path in (results / cell.name).glob("*.json")]
+
+
+def _badness(run: Run) -> tuple[float, float]:
+    rounds = run.rounds_to_target
+    return (float("inf") if rounds is None else rounds, -run.best_accuracy)
+
+
+def _sections(results: Path) -> Iterator[str]:
+    yield from _figure_1(results / "figure_1")
+    for exhibit, title in TITLES.items():
+        yield f"### {title}\n\n"
+        yield _table(EXHIBITS[exhibit], results)
+
+
+def _figure_1(folder: Path) -> Iterator[str]:
+    yield "### Figure 1: two models and their average\n\n"
+    rows = []
+    for path in sorted(folder.glob("*.json")):
+        mixture = Mixture.from_json(path.read_bytes())
+        first, second = mixture.parents
+        rows.append(
+            (
+                mixture.initialisation,
+                f"{first:.3f}",
+                f"{second:.3f}",
+                f"{mixture.middle:.3f}",
+                "below both" if mixture.middle < min(mixture.parents) else "above both",
+                mixture.measured_on,
+            )
+        )
+    head = ("initialisation", "loss of one", "of the other", "of the average", "", "date")
+    yield _markdown(head, rows)
+
+
+def _table(cells: Sequence[Cell], results: Path) -> str:
+    head = (
+        "cell", "u", "paper", "ours", "ours / paper", "MB sent", "learning rate", "rates",
+        "CPU s", "date",
+    )  # fmt: skip
+    return _markdown(head, [_row(cell, results) for cell in cells])
+
+
+def _row(cell: Cell, results: Path) -> tuple[str, ...]:
+    paper = "-" if cell.paper_rounds is None else str(cell.paper_rounds)
+    named = (f"`{cell.name}`", f"{cell.updates:g}", paper)
+    runs, best = _runs(cell, results), best_run(cell, results)
+    if best is None:
+        return (*named, "not run", *[""] * 6)
+    ratio, sent = "", ""
+    ours = f"{best.best_accuracy:.2%} in {best.points[-1].round}"
+    if (rounds := best.rounds_to_target) is not None:
+        ours = f"{rounds:.1f}"
+        ratio = "" if cell.paper_rounds is None else f"{rounds / cell.paper_rounds:.2f}"
+        sent = f"{rounds * best.bytes_up / 1e6:,.0f}"
+    cpu_s = sum(run.cpu_s for run in runs)
+    rate = f"{best.learning_rate:.3g}"
+    return (*named, ours, ratio, sent, rate, str(len(runs)), f"{cpu_s:.0f}", best.measured_on)
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines) + "\n"

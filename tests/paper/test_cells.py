@@ -1,0 +1,61 @@
+"""Cells say what the paper says, and simulate it."""
+
+import pytest
+from pocketfed.paper.cells import Cell
+from pocketfed.paper.exhibits import EXHIBITS, TABLE_1, TABLE_2, cell_named
+
+
+def test_every_cell_has_a_name_of_its_own() -> None:
+    for cells in EXHIBITS.values():
+        assert len({cell.name for cell in cells}) == len(cells)
+
+
+def test_every_entry_of_the_tables_is_a_cell() -> None:
+    assert len(TABLE_1) == 16
+    assert len(TABLE_2) == 18
+
+
+@pytest.mark.parametrize(
+    ("name", "updates"),
+    [
+        ("cnn-iid-C0.1-E1-Binf", 1),
+        ("cnn-iid-C0.1-E5-Binf", 5),
+        ("cnn-iid-C0.1-E1-B50", 12),
+        ("cnn-non-iid-C0.1-E20-B50", 240),
+        ("cnn-non-iid-C0.1-E20-B10", 1200),
+    ],
+)
+def test_the_updates_per_round_are_those_of_table_2(name: str, updates: float) -> None:
+    assert cell_named(name).updates == updates
+
+
+@pytest.mark.parametrize(("fraction", "goal"), [(0.0, 1), (0.1, 10), (0.2, 20), (1.0, 100)])
+def test_a_round_has_as_many_clients_as_the_fraction_says_and_one_at_least(
+    fraction: float, goal: int
+) -> None:
+    (cell,) = (
+        cell
+        for cell in TABLE_1
+        if (cell.partition, cell.batch, cell.fraction) == ("iid", 10, fraction)
+    )
+    assert cell.scenario(0.1, rounds=3, seed=0).settings.goal == goal
+
+
+def test_a_round_takes_no_more_clients_than_it_folds() -> None:
+    scenario = cell_named("2nn-iid-C0.1-E1-B10").scenario(0.1, rounds=3, seed=0)
+    assert scenario.settings.over_selection == 1.0
+    assert scenario.phones == 100
+
+
+def test_without_batches_all_examples_are_one() -> None:
+    scenario = cell_named("2nn-iid-C0.1-E1-Binf").scenario(0.5, rounds=3, seed=0)
+    assert (scenario.plan.batch_size, scenario.plan.epochs) == (600, 1)
+
+
+def test_the_codec_is_part_of_the_name() -> None:
+    names = {cell.name for cell in EXHIBITS["int8"]}
+    assert "cnn-iid-C0.1-E5-B10-int8" in names
+    assert cell_named("cnn-iid-C0.1-E5-B10-int8").scenario(
+        0.1, rounds=1, seed=0
+    ).settings.codecs == ("int8",)
+    assert isinstance(cell_named("2nn-iid-C0.1-E1-B10"), Cell)
