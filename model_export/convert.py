@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import tempfile
-from pathlib import Path
 
 import keras
-import tensorflow as tf
 from tensorflow.lite.python.convert_phase import ConverterError
 
 from ..protocol.errors import ExportError, FlexRequired, UnsupportedLayer, first_line
 from ..runtime import quietly
-from .compact import compacted
+from .compact import compact
+from .compact.flatbuffer import packed, parsed
+from .converter import converted, sign
 from .inspection import layers_with, place_of
 from .lowering import NotLowered
 from .signatures import Program
@@ -33,15 +32,14 @@ def convert(program: Program, *, in_halves: bool = False) -> bytes:
     Raises NotLowered for an op that is neither builtin nor lowered, ExportError when the
     converter fails for another reason.
     """
-    with tempfile.TemporaryDirectory() as folder, quietly():
-        options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-        tf.saved_model.save(
-            program.module, folder, signatures=dict(program.functions), options=options
-        )
-        try:
-            return compacted(_convert_folder(Path(folder)), in_halves=in_halves)
-        except ConverterError as error:
-            raise _translated(str(error)) from error
+    try:
+        with quietly():
+            root = parsed(converted(program.module, program.functions))
+    except ConverterError as error:
+        raise _translated(str(error)) from error
+    sign(root)
+    compact(root, in_halves=in_halves)
+    return packed(root)
 
 
 def unsupported(model: keras.Model, error: NotLowered) -> ExportError:
@@ -52,13 +50,6 @@ def unsupported(model: keras.Model, error: NotLowered) -> ExportError:
             return UnsupportedLayer(f"{place_of(layer)} needs {op_type}: {error.reason}; {advice}")
     ops = ", ".join(error.op_types)
     return FlexRequired(f"{model.name} needs {ops}: {error.reason}; {advice}")
-
-
-def _convert_folder(folder: Path) -> bytes:
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-    converter.experimental_enable_resource_variables = True
-    return bytes(converter.convert())
 
 
 def _translated(message: str) -> Exception:

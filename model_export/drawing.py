@@ -27,14 +27,12 @@ MOST_MOVED = 0.25
 
 
 class Drawn(NamedTuple):
-    """The inputs of ten steps and an evaluation, and what Keras makes of them."""
+    """The inputs of ten steps and an evaluation, and what Keras makes of the steps."""
 
     steps: list[Step]
     evaluation: Batch
     losses: Array
     weights: list[Vector]
-    sums: Arrays
-    outputs: Arrays
 
 
 def golden_of(trainee: Trainee, *, seed: int) -> Golden:
@@ -43,9 +41,10 @@ def golden_of(trainee: Trainee, *, seed: int) -> Golden:
     drawn = draw(trainee, reference, seed=seed, number=0)
     for number in range(1, DRAWS):
         if is_steady(trainee, reference, drawn):
-            return _golden(trainee, reference, drawn, {})
+            return _golden(reference, drawn, _evaluated(reference, drawn), {})
         drawn = draw(trainee, reference, seed=seed, number=number)
-    return _golden(trainee, reference, drawn, _slack(trainee, reference, drawn))
+    results = _evaluated(reference, drawn)
+    return _golden(reference, drawn, results, _slack(trainee, reference, drawn, results))
 
 
 def draw(trainee: Trainee, reference: Reference, *, seed: int, number: int) -> Drawn:
@@ -61,9 +60,7 @@ def draw(trainee: Trainee, reference: Reference, *, seed: int, number: int) -> D
     evaluation = _batch(trainee, size, max(1, size - 1), rng)
     seeds = rng.integers(-(2**31), 2**31, STEPS).astype(np.int32)
     steps = [Step(*step) for step in zip(batches, rates.tolist(), seeds.tolist(), strict=True)]
-    losses, weights = reference.trained(steps)
-    results = reference.evaluated(evaluation, weights[-1])
-    return Drawn(steps, evaluation, losses, weights, *results)
+    return Drawn(steps, evaluation, *reference.trained(steps))
 
 
 def is_steady(trainee: Trainee, reference: Reference, drawn: Drawn) -> bool:
@@ -77,31 +74,42 @@ def is_steady(trainee: Trainee, reference: Reference, drawn: Drawn) -> bool:
     return True
 
 
-def _slack(trainee: Trainee, reference: Reference, drawn: Drawn) -> Arrays:
+def _evaluated(
+    reference: Reference, drawn: Drawn, nudge: np.random.Generator | None = None
+) -> tuple[Arrays, Arrays]:
+    """Sums and outputs after the steps; they say nothing about steadiness, hence come last."""
+    return reference.evaluated(drawn.evaluation, drawn.weights[-1], nudge=nudge)
+
+
+def _slack(
+    trainee: Trainee, reference: Reference, drawn: Drawn, results: tuple[Arrays, Arrays]
+) -> Arrays:
     """How far a runtime may be from Keras beyond the tolerances, by role.
 
     For weights that is the same within a variable: one number for each. Empty if Keras is too far
     from itself.
     """
     changed = np.linalg.norm(_of_trainable(trainee, drawn.weights[-1] - trainee.layout.vector))
-    found: dict[str, list[Array]] = {}
+    distances: dict[str, list[Array]] = {}
     for probe in range(PROBES):
         losses, weights = reference.trained(drawn.steps, nudge=np.random.default_rng(probe))
         moved_by = np.linalg.norm(_of_trainable(trainee, weights[-1] - drawn.weights[-1]))
         if moved_by > MOST_MOVED * changed:
             return {}
-        nudge = np.random.default_rng(probe)
-        sums, outputs = reference.evaluated(drawn.evaluation, drawn.weights[-1], nudge=nudge)
+        nudged = _evaluated(reference, drawn, np.random.default_rng(probe))
         moved = {
             "weights_after_1": _by_variable(trainee, weights[0] - drawn.weights[0]),
             "weights_after_10": _by_variable(trainee, weights[-1] - drawn.weights[-1]),
             "loss": np.max(np.abs(losses - drawn.losses)),
-            **{name: np.max(np.abs(sums[name] - value)) for name, value in drawn.sums.items()},
-            **{name: np.max(np.abs(outputs[name] - v)) for name, v in drawn.outputs.items()},
+            **{
+                name: np.max(np.abs(found[name] - value))
+                for found, wanted in zip(nudged, results, strict=True)
+                for name, value in wanted.items()
+            },
         }
         for role, distance in moved.items():
-            found.setdefault(role, []).append(distance)
-    return {role: np.float32(PATIENCE) * np.max(moved, 0) for role, moved in found.items()}
+            distances.setdefault(role, []).append(distance)
+    return {role: np.float32(PATIENCE) * np.max(moved, 0) for role, moved in distances.items()}
 
 
 def _of_trainable(trainee: Trainee, weights: Vector) -> Vector:
@@ -117,8 +125,10 @@ def _by_variable(trainee: Trainee, moved: Vector) -> Array:
     return np.array([np.max(np.abs(part)) for part in parts], np.float32)
 
 
-def _golden(trainee: Trainee, reference: Reference, drawn: Drawn, slack: Arrays) -> Golden:
-    batches = [step.batch for step in drawn.steps]
+def _golden(
+    reference: Reference, drawn: Drawn, results: tuple[Arrays, Arrays], slack: Arrays
+) -> Golden:
+    batches, (sums, outputs) = [step.batch for step in drawn.steps], results
     seeds = np.array([step.seed for step in drawn.steps], np.int32)
     return Golden(
         x=_stacked([batch.x for batch in batches]),
@@ -132,8 +142,8 @@ def _golden(trainee: Trainee, reference: Reference, drawn: Drawn, slack: Arrays)
         evaluate_x=drawn.evaluation.x,
         evaluate_y=drawn.evaluation.y,
         evaluate_weight=drawn.evaluation.weight,
-        evaluate_sums=drawn.sums,
-        outputs=drawn.outputs,
+        evaluate_sums=sums,
+        outputs=outputs,
         slack=slack,
     )
 

@@ -62,6 +62,13 @@ def add_buffer(root: Any, data: Any) -> int:
     return len(root.buffers) - 1
 
 
+def add_metadata(root: Any, name: bytes, data: Any) -> None:
+    """Adds a note about the model, which no runtime needs."""
+    entry: Any = schema.MetadataT()
+    entry.name, entry.buffer = name, add_buffer(root, data)
+    root.metadata = [*(root.metadata or []), entry]
+
+
 def add_tensor(graph: Any, *, shape: Any, kind: int, buffer: int) -> int:
     """Adds a tensor to a subgraph; returns its index."""
     tensor = schema.TensorT()

@@ -14,7 +14,7 @@ def _examples(prototypes: np.ndarray, count: int, rng: np.random.Generator) -> E
     return Examples(np.clip(prototypes[labels] + noise, 0, 255).astype(np.uint8), labels)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def dataset() -> Dataset:
     """Ten noisy patterns a linear model can tell apart."""
     rng = np.random.default_rng(5)
@@ -27,8 +27,9 @@ def dataset() -> Dataset:
     )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """A linear model of the patterns; do not change its folder."""
     import keras
 
     keras.utils.set_random_seed(0)

@@ -19,7 +19,7 @@ import keras
 
 layers = keras.layers
 IMAGE, SEQUENCE, VECTOR, TOKENS = (6, 5, 2), (6, 4), (6,), (5,)
-SHORT, LONG = (3, 4), (23, 2)
+SHORT, LONG, DEEP = (3, 4), (23, 2), (3, 4, 2)
 CLASSES, VOCABULARY = 3, 7
 Options = dict[str, Any]
 PAGE = """\
@@ -70,10 +70,11 @@ What a test has seen refused (`tests/model_export/refusals.py`), and what to use
 
 
 class Case(NamedTuple):
-    """A layer with its options, in a model that ends in three logits."""
+    """A layer with its options, in a model of one input of ``shape`` that ends in three logits."""
 
     layer: str
     options: str
+    shape: tuple[int, ...]
     build: Callable[[], keras.Model]
 
     def __str__(self) -> str:
@@ -94,18 +95,18 @@ def on(
     """One case for each variant of a layer that takes a tensor of ``shape``."""
     for options in variants or ({},):
         build = partial(_one_layer, shape, layer, {**always, **options})
-        yield Case(layer.__name__, _text(options), build)
+        yield Case(layer.__name__, _text(options), shape, build)
 
 
 def joined(*joins: type[keras.layers.Layer], **options: object) -> Iterator[Case]:
     """One case for each layer that joins two tensors."""
     for join in joins:
-        yield Case(join.__name__, _text(options), partial(_forked, join, options))
+        yield Case(join.__name__, _text(options), VECTOR, partial(_forked, join, options))
 
 
 def activated(*names: str) -> Case:
     """All the activations side by side in one model."""
-    return Case("Activation", ", ".join(names), partial(_activated, names))
+    return Case("Activation", ", ".join(names), VECTOR, partial(_activated, names))
 
 
 def recurrent(layer: type[keras.layers.Layer], *others: Options) -> Iterator[Case]:
@@ -113,10 +114,12 @@ def recurrent(layer: type[keras.layers.Layer], *others: Options) -> Iterator[Cas
     backwards = {"return_sequences": True, "go_backwards": True}
     options = ({}, {"return_sequences": True}, backwards, {"unroll": True}, {"use_bias": False})
     yield from on(SHORT, layer, *options, *others, units=3)
-    yield Case(layer.__name__, "masked", lambda: _masked(layer(3)))
-    yield Case(layer.__name__, "23 steps", lambda: chain(LONG, layer(3, return_sequences=True)))
+    yield Case(layer.__name__, "masked", TOKENS, lambda: _masked(layer(3)))
+    yield Case(
+        layer.__name__, "23 steps", LONG, lambda: chain(LONG, layer(3, return_sequences=True))
+    )
     name = layer.__name__
-    yield Case("Bidirectional", name, lambda: chain(SHORT, layers.Bidirectional(layer(3))))
+    yield Case("Bidirectional", name, SHORT, lambda: chain(SHORT, layers.Bidirectional(layer(3))))
 
 
 def _one_layer(shape: tuple[int, ...], layer: Any, options: Options) -> keras.Model:
@@ -214,7 +217,7 @@ CASES: tuple[Case, ...] = (
     activated("hard_tanh", "hard_sigmoid", "hard_silu", "hard_shrink", "soft_shrink"),
     activated("tanh_shrink", "squareplus", "log_sigmoid", "log_softmax"),
     activated("sparse_plus", "sparse_sigmoid", "sparsemax"),
-    Case("Activation", "gelu(approximate=True)", _approximate_gelu),
+    Case("Activation", "gelu(approximate=True)", VECTOR, _approximate_gelu),
     *on(VECTOR, layers.ReLU, {"max_value": 1.0, "negative_slope": 0.1, "threshold": 0.1}),
     *on(VECTOR, layers.LeakyReLU),
     *on(VECTOR, layers.ELU),
@@ -230,16 +233,20 @@ CASES: tuple[Case, ...] = (
     *recurrent(layers.SimpleRNN, {"activation": "relu"}),
     *recurrent(layers.GRU, {"reset_after": False}),
     *recurrent(layers.LSTM, {"activation": "relu"}, {"recurrent_activation": "hard_sigmoid"}),
-    Case("Bidirectional", "LSTM(return_sequences=True), masked", _masked_both_ways),
-    Case("RNN", "[LSTMCell, GRUCell]", _stacked_cells),
-    Case("ConvLSTM1D", "", lambda: chain((3, 4, 2), layers.ConvLSTM1D(2, 2))),
+    Case("Bidirectional", "LSTM(return_sequences=True), masked", TOKENS, _masked_both_ways),
+    Case("RNN", "[LSTMCell, GRUCell]", SHORT, _stacked_cells),
+    Case("ConvLSTM1D", "", DEEP, lambda: chain(DEEP, layers.ConvLSTM1D(2, 2))),
     Case(
-        "TimeDistributed", "Dense", lambda: chain(SEQUENCE, layers.TimeDistributed(layers.Dense(3)))
+        "TimeDistributed",
+        "Dense",
+        SEQUENCE,
+        lambda: chain(SEQUENCE, layers.TimeDistributed(layers.Dense(3))),
     ),
-    Case("MultiHeadAttention", "", lambda: _attention(layers.MultiHeadAttention, {})),
+    Case("MultiHeadAttention", "", SEQUENCE, lambda: _attention(layers.MultiHeadAttention, {})),
     Case(
         "MultiHeadAttention",
         "use_causal_mask=True",
+        SEQUENCE,
         lambda: _attention(layers.MultiHeadAttention, {"use_causal_mask": True}),
     ),
 )
@@ -255,6 +262,7 @@ RANDOM: tuple[Case, ...] = (
     Case(
         "MultiHeadAttention",
         "dropout=0.4",
+        SEQUENCE,
         lambda: _attention(partial(layers.MultiHeadAttention, dropout=0.4), {}),
     ),
     *_recurrent_dropout(layers.SimpleRNN),

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
+from pocketfed.model_export.converter import converted
 from pocketfed.model_export.lint import lint
 from pocketfed.model_export.lowering import generator
 from pocketfed.runtime import Runtime, quietly
@@ -53,14 +54,11 @@ def on_phone(source, **options: object) -> bytes:
         autograph=False,
     )
     with quietly():
-        concrete = [function.get_concrete_function()]
-        return bytes(
-            tf.lite.TFLiteConverter.from_concrete_functions(concrete, tf.Module()).convert()
-        )
+        return converted(tf.Module(), {"draw": function.get_concrete_function()})
 
 
 def drawn(runtime: Runtime, seed: int) -> np.ndarray:
-    return runtime.call("serving_default", {"seed": np.int32(seed)})["numbers"]
+    return runtime.call("draw", {"seed": np.int32(seed)})["numbers"]
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(10, 512), (4, 7), (3, 1), (1, 60)])

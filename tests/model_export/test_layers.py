@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby, islice
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import keras
 import numpy as np
@@ -20,6 +23,8 @@ from pocketfed.model_export.signatures import Trainee, trace
 from pocketfed.runtime import Runtime, quietly
 
 BATCH, STEPS, RATE = 4, 10, 0.05
+# Layers that are exported side by side; one export each would mostly be the same work again.
+TOGETHER = 6
 PAGE = Path(__file__, "../../../docs/layers.md").resolve()
 FAST_RANDOM = ("Dropout()", "GaussianNoise()")
 FAST = ("SeparableConv1D()", "RepeatVector()", "BatchNormalization()")
@@ -42,16 +47,29 @@ def load_cases() -> ModuleType:
 
 cases = load_cases()
 loss_cases = cases.beside("loss_cases")
-SWEEP = [
-    pytest.param(case, id=str(case), marks=[] if str(case) in FAST else pytest.mark.slow)
-    for case in cases.CASES
-]
 
 
-RANDOM = [
-    pytest.param(case, id=str(case), marks=[] if str(case) in FAST_RANDOM else pytest.mark.slow)
-    for case in cases.RANDOM
-]
+def grouped(every: Sequence[Any], fast: Sequence[str]) -> Iterator[Any]:
+    """The fast cases one by one, the others in groups that take the same inputs."""
+    yield from (pytest.param([case], id=str(case)) for case in every if str(case) in fast)
+    others = sorted((c for c in every if str(c) not in fast), key=lambda case: case.shape)
+    for _, alike in groupby(others, lambda case: case.shape):
+        while group := tuple(islice(alike, TOGETHER)):
+            yield pytest.param(group, id=" ".join(map(str, group)), marks=pytest.mark.slow)
+
+
+def built(group: Sequence[Any]) -> keras.Model:
+    """The models of the cases side by side, their logits added up."""
+    models = [case.build() for case in group]
+    if len(models) == 1:
+        return models[0]
+    (first, *_) = models[0].inputs
+    x = keras.Input(first.shape[1:], dtype=first.dtype)
+    return keras.Model(x, keras.layers.Add()([model(x) for model in models]))
+
+
+SWEEP = list(grouped(cases.CASES, FAST))
+RANDOM = list(grouped(cases.RANDOM, FAST_RANDOM))
 LOSSES = [
     pytest.param(case, id=str(case), marks=[] if str(case) in FAST_LOSSES else pytest.mark.slow)
     for case in loss_cases.LOSSES
@@ -103,10 +121,20 @@ def require_parity(model: keras.Model, loss: keras.losses.Loss) -> None:
             expected = model.train_on_batch(x[:real], y[:real])
         np.testing.assert_allclose(runtime.train(inputs), expected, rtol=2e-5, atol=2e-6)
         if step in (0, STEPS - 1):
-            np.testing.assert_allclose(runtime.weights, trainee.layout.vector, rtol=1e-5, atol=1e-6)
+            require_weights(trainee, runtime.weights)
     outputs = runtime.call("infer", {"x": inputs["x"]})["outputs"]
     np.testing.assert_allclose(outputs, model(inputs["x"], training=False), rtol=1e-4, atol=1e-5)
     require_padding_does_nothing(runtime, inputs)
+
+
+def require_weights(trainee: Trainee, found: np.ndarray) -> None:
+    """Says which layer is wrong, if one is."""
+    wanted = trainee.layout.vector
+    for entry in trainee.layout.spec.entries:
+        part = slice(entry.offset, entry.offset + entry.size)
+        np.testing.assert_allclose(
+            found[part], wanted[part], rtol=1e-5, atol=1e-6, err_msg=entry.name
+        )
 
 
 def require_padding_does_nothing(runtime: Runtime, inputs: dict[str, np.ndarray]) -> None:
@@ -115,20 +143,20 @@ def require_padding_does_nothing(runtime: Runtime, inputs: dict[str, np.ndarray]
     np.testing.assert_array_equal(runtime.weights, before)
 
 
-@pytest.mark.parametrize("case", SWEEP)
-def test_a_layer_trains_on_the_phone_as_in_keras(case) -> None:
+@pytest.mark.parametrize("group", SWEEP)
+def test_a_layer_trains_on_the_phone_as_in_keras(group) -> None:
     keras.utils.set_random_seed(3)
     with quietly():
-        model = case.build()
+        model = built(group)
     require_parity(model, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 
 
-@pytest.mark.parametrize("case", RANDOM)
-def test_a_random_layer_trains_on_the_phone_as_in_keras_with_the_same_numbers(case) -> None:
+@pytest.mark.parametrize("group", RANDOM)
+def test_a_random_layer_trains_on_the_phone_as_in_keras_with_the_same_numbers(group) -> None:
     keras.utils.set_random_seed(3)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     with quietly():
-        model = case.build()
+        model = built(group)
         runtime, trainee = exported(model, loss)
         golden = golden_of(trainee, seed=0)
     losses = [runtime.train(golden.step(step)) for step in range(STEPS)]

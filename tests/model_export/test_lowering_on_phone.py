@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tensorflow as tf
+from pocketfed.model_export.converter import converted
 from pocketfed.model_export.lint import lint
 from pocketfed.model_export.lowering import TABLE, NotLowered, lowered
 from pocketfed.runtime import Runtime, quietly
@@ -24,15 +25,13 @@ def emit(step, *arrays: np.ndarray) -> SimpleNamespace:
     emitted = tf.function(lowered(traced, TABLE), input_signature=specs, autograph=False)
     with quietly():
         emitted = emitted.get_concrete_function()
-        module = tf.Module()
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([emitted], module)
-        model = bytes(converter.convert())
+        model = converted(tf.Module(), {"run": emitted})
         runtime = Runtime(model)
     inputs = {f"x{i}": array for i, array in enumerate(arrays)}
     return SimpleNamespace(
         expected=traced(*map(tf.constant, arrays)).numpy(),
         emitted=emitted(*map(tf.constant, arrays)).numpy(),
-        phone=next(iter(runtime.call("serving_default", inputs).values())),
+        phone=next(iter(runtime.call("run", inputs).values())),
         kinds={op.type for op in emitted.graph.get_operations()},
         builtins=set(lint(model).ops),
     )

@@ -210,7 +210,7 @@ def test_a_model_of_this_shape_trains_on_the_phone_as_keras_fits_it(
         side: known.inputs[0] if isinstance(known, keras.Sequential) else getattr(known, side)
         for side in ("input", "output")
     }
-    model.compile(optimizer=keras.optimizers.SGD(RATE), **options)
+    model.compile(optimizer=keras.optimizers.SGD(RATE), run_eagerly=True, **options)
     signatures, rng = program.signatures(), np.random.default_rng(7)
     batch: dict[str, np.ndarray] = {}
     for step in range(STEPS):

@@ -102,11 +102,6 @@ def test_golden_vectors_without_inputs_are_refused(artifact: Artifact) -> None:
         Golden.from_bytes(save(kept))
 
 
-def test_loss_weights_that_are_given_replace_those_of_the_compiled_model(tmp_path: Path) -> None:
-    given = export(crossed(), out=tmp_path / "a", loss_weights={"age": 2.0}, batch_size=2)
-    assert given.manifest.loss_weights == {"age": 2.0, "kind": 1.0}
-
-
 def test_tensors_whose_names_are_keras_counters_are_numbered() -> None:
     inputs = [keras.Input((2,)), keras.Input((3,))]
     dense = layers.Dense(2, name="same")
@@ -129,19 +124,33 @@ def test_a_nested_structure_is_named_by_its_path() -> None:
     assert [port.name for port in outputs_of(model)] == ["0_down_0", "0_up", "1"]
 
 
-def test_signatures_and_labels_follow_the_order_of_the_outputs(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    """Two outputs in a list, compiled with other loss weights than it is exported with."""
     x = keras.Input((4,))
     outputs = [layers.Dense(units, name=name)(x) for name, units in (("zeta", 3), ("alpha", 2))]
     model = keras.Model(x, outputs)
-    options: dict[str, Any] = {"batch_size": 2, "evaluate_batch_size": 2}
-    artifact = export(
-        model, out=tmp_path / "a", loss=[CLASSES, "mse"], labels=("a", "b", "c"), **options
+    model.compile("sgd", loss=[CLASSES, "mse"], loss_weights=[0.5, 0.5])
+    return export(
+        model,
+        out=tmp_path_factory.mktemp("artifacts") / "listed",
+        loss_weights=[1.0, 2.0],
+        labels=("a", "b", "c"),
+        batch_size=2,
+        evaluate_batch_size=2,
     )
-    signatures = artifact.manifest.signatures
+
+
+def test_loss_weights_that_are_given_replace_those_of_the_compiled_model(listed: Artifact) -> None:
+    assert listed.manifest.loss_weights == {"zeta": 1.0, "alpha": 2.0}
+
+
+def test_signatures_and_labels_follow_the_order_of_the_outputs(listed: Artifact) -> None:
+    signatures = listed.manifest.signatures
     assert [t.name for t in signatures["infer"].outputs] == ["outputs_zeta", "outputs_alpha"]
     assert [t.name for t in signatures["train"].inputs][:3] == ["x", "y_zeta", "y_alpha"]
-    sums = Runtime(artifact.model).call(
-        "evaluate", Golden.from_bytes(artifact.bytes_of(GOLDEN)).evaluation
+    sums = Runtime(listed.model).call(
+        "evaluate", Golden.from_bytes(listed.bytes_of(GOLDEN)).evaluation
     )
     assert sums["correct_sum"] == sums["correct_sum_zeta"]
 
@@ -198,30 +207,22 @@ def mine() -> keras.Model:
     return model
 
 
-def test_a_subclassed_model_keeps_its_weights_and_their_paths(tmp_path: Path) -> None:
-    model = mine()
-    before = [variable.numpy() for variable in model.variables]
-    artifact = export(model, out=tmp_path / "a", loss=CLASSES, batch_size=3)
+def test_a_subclassed_model_keeps_its_weights_and_their_paths_once_saved(tmp_path: Path) -> None:
+    first = mine()
+    first.compile("sgd", loss=CLASSES)
+    before = [variable.numpy() for variable in first.variables]
+    with quietly():
+        first.save(tmp_path / "mine.keras")
+        model = load(tmp_path / "mine.keras")
+    artifact = export(model, out=tmp_path / "a", batch_size=3)
     assert artifact.manifest.name == "mine"
+    assert artifact.manifest.loss == "sparse_categorical_crossentropy"
     assert [e.name for e in artifact.manifest.spec] == [v.path for v in model.variables]
     for variable, array in zip(model.variables, before, strict=True):
         np.testing.assert_array_equal(variable.numpy(), array)
         np.testing.assert_array_equal(artifact.checkpoint[variable.path], array)
     (x,) = (t for t in artifact.manifest.signatures["infer"].inputs)
     assert (x.name, x.dtype, x.shape) == ("x", "int32", (100, 4))
-
-
-def test_a_saved_subclassed_model_is_exported_like_the_one_it_was(tmp_path: Path) -> None:
-    model = mine()
-    model.compile("sgd", loss=CLASSES)
-    with quietly():
-        model.save(tmp_path / "mine.keras")
-        loaded = load(tmp_path / "mine.keras")
-    artifact = export(loaded, out=tmp_path / "a", batch_size=3, evaluate_batch_size=3)
-    assert artifact.manifest.loss == "sparse_categorical_crossentropy"
-    np.testing.assert_array_equal(
-        artifact.checkpoint.vector, np.concatenate([v.numpy().ravel() for v in model.variables])
-    )
 
 
 def test_a_saved_class_that_is_not_imported_is_named(tmp_path: Path) -> None:

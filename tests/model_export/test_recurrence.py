@@ -26,7 +26,6 @@ LAYERS = {
 }
 OPTIONS = {
     "last output": {},
-    "all outputs": {"return_sequences": True},
     "all outputs and the state": {"return_sequences": True, "return_state": True},
     "backwards, the state": {"go_backwards": True, "return_state": True},
 }
@@ -49,7 +48,7 @@ def draw(model: keras.Model, seed: int = 0) -> list[tf.Tensor]:
 
 
 def gradients(model: keras.Model, inputs: list[tf.Tensor], *, unrolls: bool):
-    """Outputs and all gradients, in a traced function as an export makes it."""
+    """Outputs and all gradients, unrolled in a traced function as an export makes it."""
 
     @tf.function(autograph=False)
     def step(*inputs):
@@ -61,7 +60,7 @@ def gradients(model: keras.Model, inputs: list[tf.Tensor], *, unrolls: bool):
         return outputs, tape.gradient(total, sources)
 
     if not unrolls:
-        return step(*inputs)
+        return step.python_function(*inputs)
     with loops_unrolled(model, trains=True):
         return step(*inputs)
 

@@ -123,7 +123,7 @@ def compare(model: keras.Model, loss: keras.losses.Loss) -> Runtime:
     """Trains both for ten batches, every other one padded; compares losses and weights."""
     trainee = Trainee(model, loss_of(loss), optimizer_of("sgd"), BATCH, 6)
     runtime, rng = Runtime(convert(trace(trainee))), np.random.default_rng(7)
-    model.compile(optimizer=keras.optimizers.SGD(0.05), loss=loss)
+    model.compile(optimizer=keras.optimizers.SGD(0.05), loss=loss, run_eagerly=True)
     inputs: dict[str, np.ndarray] = {}
     for step in range(STEPS):
         real = BATCH - step % 2

@@ -113,25 +113,27 @@ def test_verify_needs_no_tensorflow_and_export_says_that_it_does(dense: Artifact
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize(
-    ("field", "row"),
-    [
-        ("weights_after_1", "weights after 1 step"),
-        ("weights_after_10", "weights after 10 steps"),
-        ("loss", "losses of 10 steps"),
-        ("outputs/outputs", "outputs of an inference"),
-        ("evaluate_sums/correct_sum", "correct_sum of an evaluation"),
-    ],
-)
-def test_a_step_away_from_keras_fails_with_its_distance(
-    field: str, row: str, dense: Artifact, tmp_path: Path
-) -> None:
-    golden = load(dense.bytes_of(GOLDEN))
-    golden[field].reshape(-1)[0] += 0.5
-    body = save(golden)
-    verification = verify(rewritten(dense, tmp_path / "a", files={GOLDEN: body}))
-    assert failed(verification).count(row) == 2, "once on each runtime"
-    with pytest.raises(ParityFailure, match="away from Keras") as failure:
+FIELDS = {
+    "weights_after_1": "weights after 1 step",
+    "weights_after_10": "weights after 10 steps",
+    "loss": "losses of 10 steps",
+    "outputs/outputs": "outputs of an inference",
+    "evaluate_sums/correct_sum": "correct_sum of an evaluation",
+}
+
+
+def test_each_step_away_from_keras_fails_with_its_distance(dense: Artifact, tmp_path: Path) -> None:
+    golden, distances = load(dense.bytes_of(GOLDEN)), {}
+    for place, (field, row) in enumerate(FIELDS.items(), start=1):
+        distances[row] = 0.5 * place
+        golden[field].reshape(-1)[0] += distances[row]
+    verification = verify(rewritten(dense, tmp_path / "a", files={GOLDEN: save(golden)}))
+    found = [(c.name, c.measured) for c in verification.checks if c.name in distances]
+    for row, distance in distances.items():
+        twice = [measured for name, measured in found if name == row]
+        assert twice == pytest.approx([distance] * 2, abs=1e-3), "once on each runtime"
+        assert failed(verification).count(row) == 2
+    with pytest.raises(ParityFailure, match="weights after 1 step on Interpreter") as failure:
         verification.require()
     assert failure.value.max_error == pytest.approx(0.5, abs=1e-3)
 

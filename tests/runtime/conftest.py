@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,6 +10,7 @@ import pytest
 import tensorflow as tf
 from pocketfed.model_export.compact import compacted
 from pocketfed.model_export.convert import convert
+from pocketfed.model_export.converter import converted
 from pocketfed.model_export.objective import objective_of
 from pocketfed.model_export.optimizers import optimizer_of
 from pocketfed.model_export.signatures import Trainee, trace
@@ -55,14 +55,12 @@ def kind(request: pytest.FixtureRequest) -> type[Model]:
 
 
 @pytest.fixture
-def compiled(tmp_path: Path) -> Callable[..., bytes]:
+def compiled() -> Callable[..., bytes]:
     """Makes a model of one signature, ``run``, out of a function of tensors."""
 
     def compile_(function: Callable[..., Any], *inputs: tf.TensorSpec) -> bytes:
         run = tf.function(function, input_signature=inputs, autograph=False)
         with quietly():
-            tf.saved_model.save(tf.Module(), tmp_path, signatures={"run": run})
-            converter = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path))
-            return compacted(bytes(converter.convert()))
+            return compacted(converted(tf.Module(), {"run": run.get_concrete_function()}))
 
     return compile_
