@@ -18,7 +18,7 @@ from absl import app, flags
 from results import Result, show
 
 PARTS = ("trainers", "rounds", "peers", "bits", "exclusion", "million")
-QUICK = flags.DEFINE_bool("quick", False, "fewer samples: ends within a minute, without peers")
+QUICK = flags.DEFINE_bool("quick", False, "fewer samples: takes about a minute")
 JSON = flags.DEFINE_string("json", None, "file for the results, a list of records")
 ONLY = flags.DEFINE_list("only", None, f"parts to measure, of {', '.join(PARTS)}; all if not given")
 
