@@ -1,145 +1,64 @@
-"""What a simulated phone costs: its local training, by trainer, on one thread of one process.
+"""What a simulated fleet costs, by itself and beside other simulators.
 
-The 2NN: ten phones of 600 examples each, one pass in batches of ten, by ``litert`` and by ``graph``
-in turn. The CNN: the steps of ``graph`` beside those of a bare TensorFlow loop over the same
-batches, Keras's model and loss with plain SGD, all inside one tf.function. Processor time; ratios
-are medians of the ratios of neighbours, so that a slow moment of the machine meets both.
+``--only`` chooses parts: ``trainers`` (a phone's local training), ``rounds`` (a round through
+server, protocol and workers), ``peers`` (the same round in Flower and in TensorFlow Federated),
+``million`` (a million phones, paced by the server), ``bits`` (the same checkpoint whoever trains,
+and after a kill) and ``exclusion`` (who misses a deadline). Rates are medians over rounds after a
+warm-up; processor time is that of all processes of a run.
 """
 
-import os
+from __future__ import annotations
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# As the graph trainer has it, for the bare loop as well.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-
+import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
-from statistics import median
 
-import numpy as np
 from absl import app, flags
-from pocketfed.device_sim.data.examples import Examples
-from pocketfed.device_sim.graph_trainer import GraphTrainer
-from pocketfed.device_sim.trainers import LiteRTTrainer, Trainer
-from pocketfed.model_export import ZOO, export_zoo, zoo_model
-from pocketfed.protocol.artifact import Artifact
-from pocketfed.protocol.plan import Plan
 from results import Result, show
 
-QUICK = flags.DEFINE_bool("quick", False, "fewer samples: ends within a minute or two")
+PARTS = ("trainers", "rounds", "peers", "bits", "exclusion", "million")
+QUICK = flags.DEFINE_bool("quick", False, "fewer samples: takes about a minute")
 JSON = flags.DEFINE_string("json", None, "file for the results, a list of records")
-
-PHONES, EXAMPLES, BATCH = 10, 600, 10
+ONLY = flags.DEFINE_list("only", None, f"parts to measure, of {', '.join(PARTS)}; all if not given")
 
 
 def main(_: list[str]) -> None:
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    results: list[Result] = []
     with tempfile.TemporaryDirectory() as folder:
-        results = trainers(Path(folder), samples=2 if QUICK.value else 10)
-        results += bare_loop(Path(folder), samples=4 if QUICK.value else 15)
+        for part in chosen():
+            sys.stdout.write(f"{part} ...\n")
+            sys.stdout.flush()
+            began = time.monotonic()
+            results += measured(part, Path(folder))
+            results.append(Result(f"{part}: took", time.monotonic() - began, "s", 1))
     show(results, JSON.value)
 
 
-def trainers(folder: Path, *, samples: int) -> list[Result]:
-    """Phones per second and milliseconds per step of both trainers, for the 2NN."""
-    artifact = export_zoo("mnist_2nn", out=folder / "2nn", graph=True)
-    phones = [drawn(EXAMPLES, seed=device) for device in range(PHONES)]
-    litert = training(LiteRTTrainer(artifact.model, artifact.manifest), artifact)
-    graph = training(GraphTrainer(artifact.graph, artifact.manifest), artifact)
-    times = in_turn(
-        [lambda: [litert(each) for each in phones], lambda: [graph(each) for each in phones]],
-        samples=samples,
-    )
-    steps = PHONES * EXAMPLES // BATCH
-    found = []
-    for name, seconds in zip(("litert", "graph"), times, strict=True):
-        found += [
-            Result(f"2NN, {name}: phones", PHONES / median(seconds), "1/s", samples),
-            Result(f"2NN, {name}: step", median(seconds) / steps * 1e3, "ms", samples),
-        ]
-    return [*found, Result("2NN: litert / graph", ratio(*times), "x", samples)]
+def chosen() -> list[str]:
+    """The parts to measure; building the peers' environments takes minutes, so not in haste."""
+    wanted = ONLY.value
+    if wanted is None:
+        return [part for part in PARTS if not (QUICK.value and part in ("peers", "trainers"))]
+    if unknown := set(wanted) - set(PARTS):
+        raise app.UsageError(f"--only: {', '.join(sorted(unknown))} is none of {', '.join(PARTS)}")
+    return [part for part in PARTS if part in wanted]
 
 
-def bare_loop(folder: Path, *, samples: int) -> list[Result]:
-    """Milliseconds per step of the graph trainer and of a bare loop, for the CNN."""
-    artifact = export_zoo("mnist_cnn", out=folder / "cnn", graph=True)
-    examples = drawn(20 * BATCH, seed=0)
-    litert = training(LiteRTTrainer(artifact.model, artifact.manifest), artifact)
-    graph = training(GraphTrainer(artifact.graph, artifact.manifest), artifact)
-    bare = bare_training("mnist_cnn", artifact)
-    times = in_turn([lambda call=call: call(examples) for call in (litert, graph, bare)], samples)
-    steps = len(examples) // BATCH
-    return [
-        *(
-            Result(f"CNN, {name}: step", median(seconds) / steps * 1e3, "ms", samples)
-            for name, seconds in zip(("litert", "graph", "bare loop"), times, strict=True)
-        ),
-        Result("CNN: litert / graph", ratio(times[0], times[1]), "x", samples),
-        Result("CNN: graph / bare loop", ratio(times[1], times[2]), "x", samples),
-    ]
+def measured(part: str, folder: Path) -> list[Result]:
+    """A part is imported when it is measured: some need TensorFlow, whose import takes seconds."""
+    is_quick: bool = QUICK.value
+    if part == "trainers":
+        import training
 
+        return training.both(folder, is_quick=is_quick)
+    if part == "peers":
+        import rivals
 
-def drawn(count: int, *, seed: int) -> Examples:
-    rng = np.random.default_rng(seed)
-    x = rng.integers(0, 256, (count, 28, 28)).astype(np.uint8)
-    return Examples(x, rng.integers(0, 10, count).astype(np.int32))
+        return rivals.beside(folder, is_quick=is_quick)
+    import whole_runs
 
-
-def training(trainer: Trainer, artifact: Artifact) -> Callable[[Examples], object]:
-    plan = Plan(epochs=1, batch_size=BATCH, learning_rate=0.05)
-    weights = artifact.checkpoint
-
-    def train(examples: Examples) -> object:
-        return trainer.train(weights, examples, plan=plan, rng=np.random.default_rng(0))
-
-    return train
-
-
-def bare_training(name: str, artifact: Artifact) -> Callable[[Examples], object]:
-    """One pass as one would write it in TensorFlow by hand: variables, a tape, a while loop."""
-    import tensorflow as tf
-
-    model, loss = zoo_model(name), ZOO[name].loss()
-    variables = [variable.value for variable in model.trainable_variables]
-
-    @tf.function(reduce_retracing=True)
-    def one_pass(x, y, places):
-        for mine in places:
-            with tf.GradientTape() as tape:
-                value = loss(tf.gather(y, mine), model(tf.gather(x, mine), training=True))
-            for variable, slope in zip(variables, tape.gradient(value, variables), strict=True):
-                variable.assign_sub(0.05 * slope)
-
-    def train(examples: Examples) -> object:
-        order = np.random.default_rng(0).permutation(len(examples)).astype(np.int32)
-        inputs = examples.inputs(artifact.manifest.input_scale)
-        one_pass(
-            tf.constant(inputs), tf.constant(examples.y), tf.constant(order.reshape(-1, BATCH))
-        )
-        return variables[0].numpy()
-
-    return train
-
-
-def in_turn(calls: list[Callable[[], object]], samples: int) -> list[list[float]]:
-    """Processor seconds of each, taken alternately, after one round that does not count."""
-    times: list[list[float]] = [[] for _ in calls]
-    for turn in range(samples + 1):
-        for call, kept in zip(calls, times, strict=True):
-            began = time.process_time()
-            call()
-            if turn:
-                kept.append(time.process_time() - began)
-    return times
-
-
-def ratio(first: list[float], second: list[float]) -> float:
-    return median(a / b for a, b in zip(first, second, strict=True))
+    return whole_runs.PARTS[part](folder, is_quick=is_quick)
 
 
 if __name__ == "__main__":

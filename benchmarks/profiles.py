@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from types import ModuleType
 from urllib.parse import urlsplit
 
 from load import Load
+from processes import cpu_s, family, resident_mib
 
 WORKERS = 2
 
@@ -30,7 +30,7 @@ class Running:
 
     def cpu_s(self) -> float:
         """Seconds of processor time that its processes have taken, their children included."""
-        return sum(_cpu_s(process_id) for process_id in _family(self.process_ids))
+        return cpu_s(family(self.process_ids))
 
     def rest(self) -> None:
         """Waits until the server has nothing left to do."""
@@ -41,8 +41,7 @@ class Running:
 
     def resident_mib(self) -> float:
         """The memory of the server's first process now, in MiB."""
-        pages = int(Path(f"/proc/{self.process_ids[0]}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+        return resident_mib(self.process_ids[0])
 
 
 @contextmanager
@@ -94,26 +93,6 @@ def _listening(data: Path, process: subprocess.Popen[bytes]) -> Load:
         time.sleep(0.05)
     url = urlsplit(json.loads(address.read_text())["url"])
     return Load(url.hostname or "", url.port or 0, token.read_text().strip())
-
-
-def _family(process_ids: tuple[int, ...]) -> set[int]:
-    """Some processes and all that descend from them (Linux)."""
-    family, found = set[int](), set(process_ids)
-    while found:
-        family |= found
-        found = {child for parent in found for child in _children(parent)} - family
-    return family
-
-
-def _children(process_id: int) -> list[int]:
-    tasks = Path(f"/proc/{process_id}/task").glob("*/children")
-    return [int(child) for task in tasks for child in task.read_text().split()]
-
-
-def _cpu_s(process_id: int) -> float:
-    """User and system time of a process and of its children that have ended."""
-    fields = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 def _postgresql() -> ModuleType:

@@ -50,6 +50,7 @@ class SafePoints:
         self._scenario = hashlib.sha256(repr(scenario).encode()).hexdigest()
         self._timer = timer
         self._number = 0
+        self._flushed: set[str] = set()
         self._not_before_s = timer()
 
     def restore(self, data_dir: Path) -> Point | None:
@@ -93,10 +94,19 @@ class SafePoints:
         ):
             source.backup(copy)
         shutil.copytree(data_dir / BLOBS, place / BLOBS, copy_function=os.link)
+        self._flush_blobs(place / BLOBS)
         (place / "fleet").write_bytes(point.fleet)
         self._name(_Newest(point.number, self._scenario, point.now_s))
         shutil.rmtree(self._place(self._number), ignore_errors=True)
         self._number = point.number
+
+    def _flush_blobs(self, folder: Path) -> None:
+        """The server leaves its blobs to the operating system; those of a point must last."""
+        names = {entry.name for entry in folder.iterdir()}
+        for name in names - self._flushed:
+            _make_durable(folder / name)
+        _make_durable(folder)
+        self._flushed = names
 
     def _name(self, newest: _Newest) -> None:
         """Makes a point the newest, at once and for good."""

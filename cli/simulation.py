@@ -10,6 +10,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from ..device_sim.data.dataset import Dataset
 from ..device_sim.data.sharing import summarise, usual
 from ..device_sim.encoding import Debts
 from ..device_sim.equality import disagreement_raised
-from ..device_sim.fleet import LiveFleet, VirtualClock, VirtualFleet
+from ..device_sim.fleet import LiveFleet, Observer, VirtualClock, VirtualFleet
 from ..device_sim.live_table import LiveTable
 from ..device_sim.monitor import Monitor
 from ..device_sim.ownership import Ownership
@@ -34,7 +35,7 @@ from ..protocol.artifact import Artifact
 from .resuming import Point, SafePoints
 from .scenario import Scenario
 from .trainers import facts_of, trainers_of
-from .watching import Hopes, Occasions, each
+from .watching import Hopes, Lookout, each, ignored
 
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
@@ -81,32 +82,41 @@ def live(
 
 
 @disagreement_raised()
-def virtual(scenario: Scenario, *, artifact: Artifact, dataset: Dataset, out: Path) -> Summary:
+def virtual(
+    scenario: Scenario,
+    *,
+    artifact: Artifact,
+    dataset: Dataset,
+    out: Path,
+    observe: Observer = ignored,
+) -> Summary:
     """Runs a scenario in this process on a virtual clock; the same seed gives the same bytes.
 
     The server's folder is ``out/server``, made anew, unless a run of the same scenario was killed
     there: then it goes on from the last safe point in ``out/points``, and ends as it would have.
+    ``observe`` is told every session as it ends.
     """
-    data_dir = out / "server"
-    points = SafePoints(out / "points", scenario=_identity(scenario, artifact, dataset))
+    data_dir, identity = out / "server", _identity(scenario, artifact, dataset)
+    points = SafePoints(out / "points", scenario=identity)
     point = points.restore(data_dir)
     clock = VirtualClock(0.0 if point is None else point.now_s)
     token = "operator"  # noqa: S105  # never leaves the process
     scenario, owned, details = _with_owners(scenario, dataset)
-    trainers, hopes, occasions = trainers_of(scenario.trainer, artifact), Hopes(), Occasions()
+    trainers, hopes = trainers_of(scenario.trainer, artifact), Hopes()
     with (
         _app(data_dir, token, clock, draws=_draws(scenario, point)) as app,
         Session(IN_PROCESS, app=app) as session,
         workers_of(scenario.workers, owned, trainers) as workers,
     ):
         admin = _with_task(scenario, artifact, AdminClient(session, token=token))
+        lookout = Lookout(admin.tasks, task=scenario.task, goal=scenario.settings.goal)
         fleet = VirtualFleet(
             scenario.fleet,
             owned=owned,
             session=session,
             clock=clock,
             workers=workers,
-            observe=each(hopes.note, occasions.note),
+            observe=each(hopes.note, lookout.note, observe),
             debts=Debts(points.folder / "owed"),
         )
         if point is not None:
@@ -114,23 +124,36 @@ def virtual(scenario: Scenario, *, artifact: Artifact, dataset: Dataset, out: Pa
         trainer = trainers(artifact.model, artifact.manifest)
         monitor = _monitor(scenario, trainer, artifact, dataset, admin=admin, tallies=fleet.tallies)
         is_over = _stop_rule(scenario, monitor, hopes, clock=clock.now, began_s=0.0)
-
-        def save() -> None:
-            if points.save(data_dir, fleet.freeze, now_s=clock.now()):
-                fleet.forget_paid()
-
+        save = partial(_save, points, data_dir, fleet, clock)
         with _table(scenario) as table:
-
-            def until() -> bool:
-                if occasions.take(clock.now()) and _shows(monitor, table):
-                    save()
-                return is_over()
-
-            fleet.run(until=until)
+            has_rows = partial(_shows, monitor, table)
+            fleet.run(until=_ending(clock, lookout, has_rows, save, is_over))
     points.remove()
     hopes.require(scenario.task)
     facts = (details, *facts_of(trainers, fleet.tallies))
     return _report(scenario, monitor, fleet.tallies, facts, seconds=clock.now(), out=out)
+
+
+def _ending(
+    clock: VirtualClock,
+    lookout: Lookout,
+    has_rows: Callable[[], bool],
+    save: Callable[[], None],
+    is_over: Callable[[], bool],
+) -> Callable[[], bool]:
+    """Whether a run is over; on the way it shows what is new, and saves a point then."""
+
+    def until() -> bool:
+        if lookout.has_news(clock.now()) and has_rows():
+            save()
+        return is_over()
+
+    return until
+
+
+def _save(points: SafePoints, data_dir: Path, fleet: VirtualFleet, clock: VirtualClock) -> None:
+    if points.save(data_dir, fleet.freeze, now_s=clock.now()):
+        fleet.forget_paid()
 
 
 def _shows(monitor: Monitor, table: LiveTable) -> bool:
@@ -160,7 +183,8 @@ def _app(
         keep_updates_s=0.0,
         check_ins_per_h=0.0,
     )
-    app = create_app(config, clock=clock.now, entropy=draws.bytes)
+    # A run that is killed goes on from a safe point, never from this folder.
+    app = create_app(config, clock=clock.now, entropy=draws.bytes, is_flushed=False)
     try:
         yield app.wsgi_app
     finally:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from ..device_sim.sessions import SessionOutcome, SessionRecord
+from ..protocol.admin import TaskList
 from ..protocol.errors import ConfigError
 from ..protocol.plan import RoundKind
 
@@ -39,26 +41,46 @@ class Hopes:
             raise ConfigError("task", task, reason)
 
 
-class Occasions:
-    """Says when a look at a task may show something new, for most check-ins change nothing.
+class Lookout:
+    """Says when a task has something new to show, and asks for little to know it.
 
-    That is when a session in a round has ended, and every ``LOOK_EVERY_S`` of the fleet's clock,
-    for a deadline passes at anybody's request.
+    A round ends with the last of ``goal`` updates, or at a deadline, which passes at anybody's
+    request. So the task is looked at when as many sessions have ended in which an update may have
+    counted, when a phone has measured, and every ``LOOK_EVERY_S`` of the fleet's clock.
     """
 
-    def __init__(self) -> None:
-        self._is_due = True
-        self._looked_at_s = 0.0
+    def __init__(self, ask: Callable[[], TaskList], *, task: str, goal: int) -> None:
+        self._ask, self._task, self._goal = ask, task, goal
+        self._may_count = 0
+        self._measured = 0
+        self._looked_at_s = -math.inf
+        self._known: tuple[object, ...] | None = None
 
     def note(self, record: SessionRecord) -> None:
-        self._is_due = self._is_due or record.round > 0
+        if record.kind is RoundKind.EVALUATE:
+            self._measured += 1
+        elif "+" in record.shape:  # also of a phone that fell silent before it was thanked
+            self._may_count += 1
 
-    def take(self, now_s: float) -> bool:
-        """Whether to look now; if so, the occasion is used up."""
-        is_due = self._is_due or now_s >= self._looked_at_s + LOOK_EVERY_S
-        if is_due:
-            self._is_due, self._looked_at_s = False, now_s
-        return is_due
+    def has_news(self, now_s: float) -> bool:
+        """Whether the status, the newest version or what phones measured has changed."""
+        if not self._is_due(now_s):
+            return False
+        self._looked_at_s = now_s
+        seen = self._seen()
+        if seen == self._known:
+            return False
+        self._known, self._may_count = seen, 0
+        return True
+
+    def _is_due(self, now_s: float) -> bool:
+        has_measured = self._known is not None and self._known[-1] != self._measured
+        is_late = now_s >= self._looked_at_s + LOOK_EVERY_S
+        return self._may_count >= self._goal or has_measured or is_late
+
+    def _seen(self) -> tuple[object, ...]:
+        found = next(one for one in self._ask().tasks if one.name == self._task)
+        return found.status, found.checkpoint.version, self._measured
 
 
 def each(*notes: Callable[[SessionRecord], None]) -> Callable[[SessionRecord], None]:
@@ -69,3 +91,7 @@ def each(*notes: Callable[[SessionRecord], None]) -> Callable[[SessionRecord], N
             note(record)
 
     return tell
+
+
+def ignored(record: SessionRecord) -> None:
+    """An observer that looks away."""

@@ -88,15 +88,18 @@ class DeviceClient:
             return UploadInstruction.from_json(answer.content)
         return Fate.from_json(answer.content)
 
-    def upload(self, instruction: UploadInstruction, body: bytes) -> Receipt:
+    def upload(
+        self, instruction: UploadInstruction, body: bytes, *, sha256: str | None = None
+    ) -> Receipt:
         """Sends the encoded delta; sending the same bytes again is harmless.
 
-        Another host gets exactly the headers of the instruction, and the server is told after it.
+        ``sha256`` is the digest that was reported, so that it need not be computed again. Another
+        host gets exactly the headers of the instruction, and the server is told after it.
         """
         headers = dict(instruction.headers)
         if not is_foreign(instruction.url):
             headers["Content-Type"] = wire.MEDIA_TYPE
-            headers["Content-Digest"] = wire.content_digest(wire.sha256(body))
+            headers["Content-Digest"] = wire.content_digest(sha256 or wire.sha256(body))
         is_permitted = any(name.lower() == "authorization" for name in headers)
         answer = self._session.exchange(
             instruction.method,

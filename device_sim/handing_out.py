@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -47,6 +47,7 @@ class Counter:
         )
         began_s = around.clock()
         modelled_s = self.circumstances.compute_s(assignment, job.steps)
+        job = replace(job, due_s=began_s + modelled_s)
         done = around.workers.submit(job, bodies)
         return HandedOut(assignment, done, modelled_s, around.clock() - began_s + modelled_s)
 

@@ -254,7 +254,7 @@ class Phone:
             return self._silent(assignment)
         if self._circumstances.breaks_off(assignment, Way.UP, tries=self._tries):
             self._client.upload_part(instruction, made.body, share=0.5)
-        self._client.upload(instruction, made.body)
+        self._client.upload(instruction, made.body, sha256=made.report.sha256)
         if self._circumstances.falls_silent(assignment, Point.UPLOADED):
             return self._silent(assignment)
         self._counter.accepted(made, assignment.task)

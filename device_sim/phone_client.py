@@ -94,14 +94,16 @@ class PhoneClient(DeviceClient):
             super().report(assignment_id, report)
         return super().report(assignment_id, report)
 
-    def upload(self, instruction: UploadInstruction, body: bytes) -> Receipt:
+    def upload(
+        self, instruction: UploadInstruction, body: bytes, *, sha256: str | None = None
+    ) -> Receipt:
         if self._mischief is Mischief.CORRUPT:
             return self._put(instruction, _damaged(body), announced=body)
         if self._mischief is Mischief.TRUNCATED:
             return self.upload_part(instruction, body, share=0.5)
         if self._mischief is Mischief.DUPLICATE:
-            super().upload(instruction, body)
-        return super().upload(instruction, body)
+            super().upload(instruction, body, sha256=sha256)
+        return super().upload(instruction, body, sha256=sha256)
 
     def upload_part(self, instruction: UploadInstruction, body: bytes, *, share: float) -> Receipt:
         """Begins an upload that breaks off: the head announces all of it, a share of it follows.

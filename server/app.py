@@ -55,17 +55,26 @@ def create_app(
     entropy: Callable[[int], bytes] = secrets.token_bytes,
     verifier: Verifier | None = None,
     timer: Callable[[], float] = time.perf_counter,
+    is_flushed: bool = True,
 ) -> Flask:
     """Assembles a server on its data and goes on where the last one there stopped.
 
     All time comes from ``clock``, all ids and tokens from ``entropy``; ``timer`` measures how long
-    things take, and ``verifier`` judges who enrols, in place of the one the settings name. Raises
-    ConfigError when the folder cannot be used or another server runs on it, Unavailable when the
-    database fails.
+    things take, and ``verifier`` judges who enrols, in place of the one the settings name. What is
+    not ``is_flushed`` outlives this process, but no power cut: for data that nobody wants after
+    one. Raises ConfigError when the folder cannot be used or another server runs on it, Unavailable
+    when the database fails.
     """
 
     with ExitStack() as resources:
-        ground = stand_on(config, clock=clock, entropy=entropy, timer=timer, resources=resources)
+        ground = stand_on(
+            config,
+            clock=clock,
+            entropy=entropy,
+            timer=timer,
+            is_flushed=is_flushed,
+            resources=resources,
+        )
         app = _application(config, ground)
         watch_api.watch_requests(app, ground.metrics, timer=timer, seed=entropy(4))
         _register(app, config, ground, verifier or config.verifier())

@@ -47,20 +47,24 @@ def stand_on(
     clock: Callable[[], float],
     entropy: Callable[[int], bytes],
     timer: Callable[[], float] = time.perf_counter,
+    is_flushed: bool = True,
     resources: ExitStack,
 ) -> Ground:
-    """Opens all of it; ``resources`` closes it. Raises ConfigError or Unavailable."""
+    """Opens all of it; ``resources`` closes it. Raises ConfigError or Unavailable.
+
+    Without ``is_flushed`` the local disk may lose to a power cut what was acknowledged.
+    """
     from .watch.metrics import Metrics  # not before a launcher has said whom to count with
     from .watch.state import State
 
     folder = DataFolder.claim(config.data_dir, is_shared=config.is_scaled)
     resources.callback(folder.release)
-    url = config.database or file_url(folder.path / DATABASE)
-    store = Store.open(url, connections=config.threads + 1)
-    resources.callback(store.close)
+    store = _opened(config, folder, is_flushed=is_flushed, resources=resources)
     store.notice = logs.log_transitions
     metrics = Metrics(State(store, folder=folder.path, clock=clock), timer=timer)
-    blobs = open_blobs(config.blobs, folder=folder.path, presigns=config.presign)
+    blobs = open_blobs(
+        config.blobs, folder=folder.path, presigns=config.presign, is_flushed=is_flushed
+    )
     sweeper = Sweeper(store, blobs, every_s=config.sweep_s, keep_updates_s=config.keep_updates_s)
     if config.coordinator != "none":
         sweeper.run(clock())
@@ -87,6 +91,14 @@ def stand_on(
         clock=clock,
         entropy=entropy,
     )
+
+
+def _opened(config: Config, folder: DataFolder, *, is_flushed: bool, resources: ExitStack) -> Store:
+    """The database, in the data folder unless the settings name another."""
+    url = config.database or file_url(folder.path / DATABASE)
+    store = Store.open(url, connections=config.threads + 1, is_flushed=is_flushed)
+    resources.callback(store.close)
+    return store
 
 
 def _seals(store: Store, entropy: Callable[[int], bytes]) -> Seals:

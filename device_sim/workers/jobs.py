@@ -16,7 +16,8 @@ class Job:
 
     ``model``, ``manifest`` and ``checkpoint`` are SHA-256 of bytes. ``steps`` are the batches it
     takes, known before. ``owed`` is what a codec left out of the phone's last accepted delta, for
-    error feedback, or None.
+    error feedback, or None. ``due_s`` is when the fleet will ask for the outcome, on its own clock:
+    of two jobs as long, the one that is asked for sooner goes first.
     """
 
     kind: RoundKind
@@ -30,6 +31,7 @@ class Job:
     seed: int
     steps: int
     owed: Vector | None = None
+    due_s: float = 0.0
 
     @classmethod
     def of(

@@ -18,7 +18,7 @@ from .jobs import Done, Job
 Outcome = Done | PocketFedError
 # Bodies by SHA-256, or whatever stands for them where the place is.
 Place = Callable[[Job, Mapping[str, Any]], "Future[Outcome]"]
-_Waiting = tuple[int, int, Job, Mapping[str, Any], "Future[Done]"]
+_Waiting = tuple[int, float, int, Job, Mapping[str, Any], "Future[Done]"]
 
 
 def outcome_of(bench: Bench, job: Job, read: Read) -> Outcome:
@@ -29,7 +29,11 @@ def outcome_of(bench: Bench, job: Job, read: Read) -> Outcome:
 
 
 class LongestFirst:
-    """Hands jobs to free places, the one of most steps first (greedy, Graham 1969)."""
+    """Hands jobs to free places, the one of most steps first (greedy, Graham 1969).
+
+    Of equal ones the one whose outcome is asked for first: who asks then waits less, and does the
+    rest of that phone's session while others are still trained.
+    """
 
     def __init__(self, places: Sequence[Place]) -> None:
         self._free = list(places)
@@ -40,7 +44,8 @@ class LongestFirst:
     def submit(self, job: Job, bodies: Mapping[str, Any]) -> Future[Done]:
         done: Future[Done] = Future()
         with self._lock:
-            heapq.heappush(self._waiting, (-job.steps, next(self._numbers), job, bodies, done))
+            waiting = (-job.steps, job.due_s, next(self._numbers), job, bodies, done)
+            heapq.heappush(self._waiting, waiting)
         self._hand_out()
         return done
 
@@ -51,7 +56,7 @@ class LongestFirst:
 
     def _hand_out(self) -> None:
         while (pair := self._next()) is not None:
-            place, (_, _, job, bodies, done) = pair
+            place, (*_, job, bodies, done) = pair
             try:
                 place(job, bodies).add_done_callback(partial(self._settle, place, job, done))
             except RuntimeError as error:  # A broken pool takes no more jobs.

@@ -11,13 +11,14 @@ from .folder import FolderBlobs
 __all__ = ["Blobs", "Direct", "FolderBlobs", "ReadBytes", "Reader", "Staged", "open_blobs"]
 
 
-def open_blobs(location: str, *, folder: Path, presigns: bool) -> Blobs:
+def open_blobs(location: str, *, folder: Path, presigns: bool, is_flushed: bool = True) -> Blobs:
     """The store at ``s3://bucket/prefix``, or in ``folder`` when the location is empty.
 
-    ``presigns`` permits devices to talk to S3 by themselves. Raises ConfigError.
+    ``presigns`` permits devices to talk to S3 by themselves. A folder that is not ``is_flushed``
+    may lose to a power cut what was published. Raises ConfigError.
     """
     if not location:
-        return FolderBlobs(folder / "blobs")
+        return FolderBlobs(folder / "blobs", is_flushed=is_flushed)
     try:
         # Only a server on S3 needs boto3.
         from .s3 import S3Blobs, S3Place

@@ -31,13 +31,17 @@ class FolderReader:
 
 
 class FolderBlobs:
-    """The folder of blobs; a body arrives in it too, so that its name is one rename away."""
+    """The folder of blobs; a body arrives in it too, so that its name is one rename away.
+
+    Without ``is_flushed`` a blob is durable only as far as no power cut is meant.
+    """
 
     direct = None
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_flushed: bool = True) -> None:
         self._folder = folder
-        self._arrivals = Arrivals(folder, is_flushed=True)
+        self._is_flushed = is_flushed
+        self._arrivals = Arrivals(folder, is_flushed=is_flushed)
 
     def stage(self, read: ReadBytes, *, length: int) -> AbstractContextManager[Staged]:
         return self._arrivals.stage(read, length=length)
@@ -48,7 +52,8 @@ class FolderBlobs:
     def publish(self, staged: Staged) -> None:
         with answering_arrival():
             staged.path.replace(self._folder / staged.sha256)
-            aside(fsync_folder, self._folder)
+            if self._is_flushed:
+                aside(fsync_folder, self._folder)
 
     def read(self, sha256: str) -> bytes:
         return self.reader().read(sha256)

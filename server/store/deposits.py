@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, exists, insert, or_, select
+from sqlalchemy import bindparam, delete, exists, insert, or_, select
 
 from ..tables import checkpoints, deposits, tasks
 from .connected import Connected, Historian
+from .prepared import Prepared
+
+_OF_TASK = or_(
+    tasks.c.model_sha256 == bindparam("wanted"), tasks.c.manifest_sha256 == bindparam("wanted")
+)
+_OFFERED = Prepared(
+    select(
+        or_(
+            exists(select(tasks.c.id).where(_OF_TASK)),
+            exists(select(checkpoints.c.id).where(checkpoints.c.sha256 == bindparam("wanted"))),
+        ).label("is_offered")
+    )
+)
 
 
 class DepositQuestions(Connected):
@@ -16,12 +29,7 @@ class DepositQuestions(Connected):
 
     def is_downloadable(self, sha256: str) -> bool:
         """Whether a task offers these bytes; an update of a device never is."""
-        of_task = or_(tasks.c.model_sha256 == sha256, tasks.c.manifest_sha256 == sha256)
-        offered = or_(
-            exists(select(tasks.c.id).where(of_task)),
-            exists(select(checkpoints.c.id).where(checkpoints.c.sha256 == sha256)),
-        )
-        return bool(self._connection.scalar(select(offered)))
+        return bool(self._the(_OFFERED, wanted=sha256).is_offered)
 
 
 class DepositChanges(DepositQuestions, Historian):

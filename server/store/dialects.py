@@ -25,7 +25,6 @@ POSTGRESQL = "postgresql"
 _POOL_TIMEOUT_S = 10
 _PRAGMAS = (
     "journal_mode = WAL",
-    "synchronous = FULL",
     "foreign_keys = ON",
     f"busy_timeout = {BUSY_TIMEOUT_S * 1000}",
 )
@@ -66,11 +65,14 @@ def file_url(path: Path) -> str:
     return URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
 
 
-def dialect_of(url: str, *, connections: int) -> Dialect:
-    """Makes the engine of a database URL; nothing connects yet."""
+def dialect_of(url: str, *, connections: int, is_flushed: bool) -> Dialect:
+    """Makes the engine of a database URL; nothing connects yet.
+
+    ``is_flushed`` says of an SQLite file whether each commit waits for the disk.
+    """
     if url.startswith(POSTGRESQL):
         return _postgresql(url, connections=connections)
-    return _sqlite(url, connections=connections)
+    return _sqlite(url, connections=connections, is_flushed=is_flushed)
 
 
 def _postgresql(url: str, *, connections: int) -> Dialect:
@@ -115,10 +117,10 @@ def _require_open(
         raise DisconnectionError from error
 
 
-def _sqlite(url: str, *, connections: int) -> Dialect:
+def _sqlite(url: str, *, connections: int, is_flushed: bool) -> Dialect:
     # Named parameters, as psycopg's: ``prepared`` hands both drivers the same mapping.
     engine = create_engine(url, pool_size=connections, max_overflow=-1, paramstyle="named")
-    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "connect", partial(_prepare, is_flushed=is_flushed))
 
     @contextmanager
     def read() -> Iterator[Connection]:
@@ -155,9 +157,9 @@ def _leave_transactions_to_us(connection: DBAPIConnection, entry: ConnectionPool
     connection.isolation_level = None  # no BEGIN of the driver's own
 
 
-def _prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry) -> None:
+def _prepare(connection: DBAPIConnection, entry: ConnectionPoolEntry, *, is_flushed: bool) -> None:
     _leave_transactions_to_us(connection, entry)
     cursor = connection.cursor()
-    for pragma in _PRAGMAS:
+    for pragma in (*_PRAGMAS, f"synchronous = {'FULL' if is_flushed else 'OFF'}"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

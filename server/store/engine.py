@@ -36,9 +36,12 @@ class Store:
         self.notice: Callable[[Sequence[Transition]], None] = lambda transitions: None
 
     @classmethod
-    def open(cls, url: str, *, connections: int) -> Store:
-        """Opens the database of a URL, creates an SQLite file, and upgrades the tables."""
-        store = cls(dialect_of(url, connections=connections))
+    def open(cls, url: str, *, connections: int, is_flushed: bool = True) -> Store:
+        """Opens the database of a URL, creates an SQLite file, and upgrades the tables.
+
+        Commits to a file that is not ``is_flushed`` outlive this process, but no power cut.
+        """
+        store = cls(dialect_of(url, connections=connections, is_flushed=is_flushed))
         try:
             with store._connected(store._dialect.upgrade) as connection:
                 upgrade(connection)

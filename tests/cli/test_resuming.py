@@ -168,6 +168,21 @@ def test_a_run_that_dies_while_it_saves_has_the_point_before(
     assert rows(data_dir) == [1]
 
 
+def test_blobs_are_on_disk_before_a_point_is_the_newest(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[str] = []
+    monkeypatch.setattr(
+        "pocketfed.cli.resuming._make_durable", lambda path: flushed.append(path.name)
+    )
+    saving = points(tmp_path)
+    saving.save(data_dir, lambda: b"fleet", now_s=1.0)
+    (data_dir / "blobs" / "second").write_bytes(b"two")
+    saving.save(data_dir, lambda: b"fleet", now_s=2.0)
+    assert flushed.count("first") == flushed.count("second") == 1
+    assert flushed.index("first") < flushed.index("newest.new")
+
+
 def test_only_the_newest_point_is_kept(data_dir: Path, tmp_path: Path) -> None:
     saving = points(tmp_path)
     for number in range(3):

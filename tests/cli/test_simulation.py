@@ -11,11 +11,9 @@ import msgspec
 import pytest
 from pocketfed.cli.demo import scenario_of, server_process
 from pocketfed.cli.simulation import live, virtual
-from pocketfed.cli.watching import LOOK_EVERY_S, Occasions
 from pocketfed.client import AdminClient, Session
 from pocketfed.device_sim.conditions import Conditions
 from pocketfed.device_sim.data.dataset import Dataset
-from pocketfed.device_sim.sessions import SessionOutcome, SessionRecord
 from pocketfed.protocol.admin import RoundPhase, TaskStatus
 from pocketfed.protocol.artifact import Artifact
 from pocketfed.protocol.errors import ConfigError, Unavailable
@@ -116,28 +114,3 @@ def test_a_server_that_dies_is_not_taken_for_a_network_failure(tmp_path: Path) -
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     with pytest.raises(Unavailable, match="ended by itself, exit code -9"):
         running.__exit__(None, None, None)
-
-
-def ended(round_: int) -> SessionRecord:
-    outcome = SessionOutcome.ACCEPTED if round_ else SessionOutcome.TURNED_AWAY
-    return SessionRecord(
-        device=0,
-        round=round_,
-        attempt=1,
-        outcome=outcome,
-        shape="-",
-        num_examples=0,
-        bytes_up=0,
-        bytes_down=0,
-    )
-
-
-def test_a_task_is_looked_at_when_something_may_have_changed() -> None:
-    occasions = Occasions()
-    assert occasions.take(0.0)
-    occasions.note(ended(round_=0))
-    assert not occasions.take(1.0)
-    occasions.note(ended(round_=2))
-    assert occasions.take(2.0)
-    assert not occasions.take(3.0)
-    assert occasions.take(2.0 + LOOK_EVERY_S)

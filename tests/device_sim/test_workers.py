@@ -239,8 +239,10 @@ class Place:
 
     def __init__(self) -> None:
         self.begun: list[tuple[int, Future]] = []
+        self.due_s: list[float] = []
 
     def __call__(self, job, bodies) -> Future:
+        self.due_s.append(job.due_s)
         self.begun.append((job.steps, Future()))
         return self.begun[-1][1]
 
@@ -253,6 +255,16 @@ def test_of_the_jobs_that_wait_the_longest_goes_first(job) -> None:
         place.begun[-1][1].set_result(Done(Report(outcome=Outcome.COMPLETED)))
     assert [steps for steps, _ in place.begun] == [3, 9, 5, 1]
     assert all(one.done() for one in done)
+
+
+def test_of_jobs_as_long_the_one_that_is_asked_for_first_goes_first(job) -> None:
+    place = Place()
+    queue = LongestFirst([place])
+    for due_s in (9.0, 3.0, 1.0, 2.0):
+        queue.submit(replace(job, due_s=due_s), {})
+    for _ in range(4):
+        place.begun[-1][1].set_result(Done(Report(outcome=Outcome.COMPLETED)))
+    assert place.due_s == [9.0, 1.0, 2.0, 3.0]
 
 
 def test_jobs_handed_out_from_many_threads_are_each_done_once(job) -> None:
