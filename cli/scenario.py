@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..device_sim.baselines import BaselineKind
 from ..device_sim.conditions import Conditions
 from ..device_sim.data.sharing import Partition
 from ..device_sim.fleet import FleetSettings
@@ -22,7 +23,7 @@ class Scenario:
     one for each of its natural owners. The run ends when ``target`` accuracy is reached, the task
     has committed ``settings.rounds`` rounds, or ``limit_s`` seconds of the fleet's clock have
     passed. ``trainer`` is one of ``cli.trainers``. ``workers`` train, see ``workers_of``; with a
-    server over HTTP they are threads of this process.
+    server over HTTP they are threads of this process. ``baselines`` run after it.
     """
 
     task: str
@@ -38,6 +39,7 @@ class Scenario:
     arrive_within_s: float = 1.0
     trainer: str = LITERT
     workers: str | None = "0"
+    baselines: tuple[BaselineKind, ...] = ()
 
     @property
     def fleet(self) -> FleetSettings:
