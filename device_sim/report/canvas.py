@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 SIZE_IN, DOTS_PER_IN = (5.2, 3.4), 160
 # Fixed, so that pictures stand in line; finding margins would take half of the time.
-_MARGINS = {"left": 0.115, "right": 0.975, "bottom": 0.15, "top": 0.9}
+_MARGINS = {"left": 0.115, "right": 0.955, "bottom": 0.15, "top": 0.9}
 Place = Literal["best", "upper left", "upper right", "lower right"]
 
 

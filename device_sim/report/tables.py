@@ -21,15 +21,16 @@ SHAPES_KEY = (
 _SHAPES_SHOWN = 12
 _REACH = (
     "tier",
+    "never took part",
     "phones",
     "never checked in",
     "never given a place",
     "never accepted",
     "took part",
-    "never took part",
 )
 _EXCLUSION = (
     "tier",
+    "too late",
     "places",
     "accepted",
     "round closed first",
@@ -37,7 +38,6 @@ _EXCLUSION = (
     "fell silent",
     "interrupted",
     "failed",
-    "too late",
 )
 
 
@@ -131,7 +131,7 @@ def _exclusion_line(tier: str, places: Places) -> Sequence[str | Cell]:
         places.failed,
     )
     share = places.too_late_share
-    return (tier or "all", *(f"{one:,}" for one in counts), Cell(f"{share:.1%}", share=share))
+    return (tier or "all", Cell(f"{share:.1%}", share=share), *(f"{one:,}" for one in counts))
 
 
 def reach_table(diversity: Diversity) -> str:
@@ -139,15 +139,15 @@ def reach_table(diversity: Diversity) -> str:
     lines = [
         (
             tier or "all",
+            Cell(
+                share_of(reach.never_took_part, reach.phones),
+                share=reach.never_took_part / reach.phones,
+            ),
             f"{reach.phones:,}",
             f"{reach.never_checked_in:,}",
             f"{reach.never_given_a_place:,}",
             f"{reach.never_accepted:,}",
             f"{reach.took_part:,}",
-            Cell(
-                share_of(reach.never_took_part, reach.phones),
-                share=reach.never_took_part / reach.phones,
-            ),
         )
         for tier, reach in diversity.tiers.items()
     ]

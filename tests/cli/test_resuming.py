@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from pocketfed.cli.demo import scenario_of
+from pocketfed.cli.following import Looks
 from pocketfed.cli.resuming import DATABASE, SafePoints
 from pocketfed.cli.scenario import Scenario
 from pocketfed.cli.simulation import virtual
@@ -78,6 +79,25 @@ def test_a_run_that_died_ends_at_the_same_rounds_as_one_that_did_not(
     for file in ("rounds.csv", "summary.json", "index.html"):
         assert (tmp_path / "torn" / file).read_text() == (tmp_path / "whole" / file).read_text()
     assert not (tmp_path / "torn" / "points").exists()
+
+
+def test_a_run_that_goes_on_looks_at_its_task_at_the_same_instants(
+    artifact: Artifact, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_s: list[float] = []
+    shows = Looks._shows
+
+    def note_and_show(self: Looks) -> bool:
+        looked_s.append(self.clock())
+        return shows(self)
+
+    monkeypatch.setattr(Looks, "_shows", note_and_show)
+    virtual(SMALL, artifact=artifact, dataset=dataset, out=tmp_path / "whole")
+    whole_s = looked_s.copy()
+    die_after(2, lambda: virtual(SMALL, artifact=artifact, dataset=dataset, out=tmp_path / "torn"))
+    looked_s.clear()
+    virtual(SMALL, artifact=artifact, dataset=dataset, out=tmp_path / "torn")
+    assert looked_s == whole_s[-len(looked_s) :]
 
 
 def test_another_scenario_in_the_same_folder_begins_anew(

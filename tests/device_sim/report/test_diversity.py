@@ -5,7 +5,7 @@ import pytest
 from pocketfed.device_sim.census import Census
 from pocketfed.device_sim.data.examples import Examples
 from pocketfed.device_sim.monitor import RoundRow
-from pocketfed.device_sim.ownership import Listed
+from pocketfed.device_sim.ownership import Listed, Ownership
 from pocketfed.device_sim.report.diversity import LOOKED_AT, diversity_of
 from pocketfed.device_sim.sessions import SessionOutcome, SessionRecord
 
@@ -57,7 +57,15 @@ def row(round_):
 OWNED = Listed([labelled(0, 0), labelled(0, 0), labelled(2, 2), labelled(0, 2)])
 
 
-def diversity(census, *, rounds=2, owned=OWNED, phones=4, tier_of=lambda _: "", seed=1):
+def diversity(
+    census,
+    *,
+    rounds=2,
+    owned: Ownership | None = OWNED,
+    phones=4,
+    tier_of=lambda _: "",
+    seed=1,
+):
     rows = [row(number) for number in range(1, rounds + 1)]
     return diversity_of(census, rows, phones=phones, seed=seed, owned=owned, tier_of=tier_of)
 
