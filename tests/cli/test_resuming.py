@@ -1,5 +1,6 @@
 """A virtual run that dies goes on from its last safe point and ends as if nothing had happened."""
 
+import json
 import multiprocessing
 import sqlite3
 import time
@@ -95,8 +96,10 @@ def test_a_run_that_goes_on_looks_at_its_task_at_the_same_instants(
     virtual(SMALL, artifact=artifact, dataset=dataset, out=tmp_path / "whole")
     whole_s = looked_s.copy()
     die_after(2, lambda: virtual(SMALL, artifact=artifact, dataset=dataset, out=tmp_path / "torn"))
+    newest = json.loads((tmp_path / "torn" / "points" / "newest.json").read_bytes())
     looked_s.clear()
     virtual(SMALL, artifact=artifact, dataset=dataset, out=tmp_path / "torn")
+    assert looked_s[0] == newest["now_s"]
     assert looked_s == whole_s[-len(looked_s) :]
 
 
