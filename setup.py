@@ -35,6 +35,8 @@ DEVICES = [
     "pooch>=1.8",
     "PyYAML>=6",
 ]
+# Curves for TensorBoard, without TensorFlow.
+TENSORBOARD = ["tensorboardX>=2.6"]
 EXPORT = ["tensorflow>=2.21", "ai-edge-litert>=2.1.5", "safetensors>=0.5", "flatbuffers>=24.3"]
 
 DEV = [
@@ -49,6 +51,7 @@ DEV = [
     "ruff>=0.11",
     "schemathesis>=4.0",
     "setuptools>=77",
+    "tensorboard>=2.20",
 ]
 
 
@@ -80,7 +83,8 @@ setup(
         "scaled": SCALED,
         "ray": RAY,
         "devices": DEVICES,
+        "tensorboard": TENSORBOARD,
         "dev": DEV,
-        "all": sorted({*EXPORT, *SCALED, *RAY, *DEVICES}),
+        "all": sorted({*EXPORT, *SCALED, *RAY, *DEVICES, *TENSORBOARD}),
     },
 )

@@ -10,7 +10,7 @@ from ..device_sim.data.dataset import Dataset
 from ..device_sim.data.datasets import fetch
 from ..protocol.artifact import Artifact
 from ..protocol.errors import ConfigError
-from . import data_flags, flags
+from . import baseline_flags, data_flags, flags
 from .flags import Values
 from .parsing import optional_path, required
 from .scenario import ROUNDS, Scenario
@@ -59,5 +59,6 @@ def _by_flags(task: str, values: Values) -> tuple[Scenario, Artifact, Dataset]:
         seed=values.seed,
         target=values.target,
         limit_s=values.limit_s,
+        baselines=baseline_flags.baselines_of(values),
     )
     return scenario, artifact, data_flags.dataset_of(values)

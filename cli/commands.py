@@ -49,6 +49,12 @@ def _owners(values: Values) -> None:
     data_flags.owners(values)
 
 
+def _baselines(values: Values) -> None:
+    from . import baseline_flags
+
+    baseline_flags.baselines(values)
+
+
 def _simulate(words: list[str], values: Values) -> None:
     from .asking import asked
     from .simulation import live, virtual
@@ -102,7 +108,7 @@ def _conclude(summary: Summary, out: Path) -> None:
         f"\n{summary.accuracy:.2%} on the test examples after {summary.rounds} rounds and "
         f"{summary.seconds:.1f} s; report: {out / 'index.html'}"
     )
-    if summary.target is not None and summary.rounds_to_target is None:
+    if summary.target is not None and summary.to_target is None:
         raise CommandFailed(f"the target of {summary.target:.1%} was not reached")
 
 
@@ -241,6 +247,7 @@ COMMANDS = {
                 groups.plan,
                 groups.rounds,
                 _owners,
+                _baselines,
                 groups.fleet,
                 groups.data,
                 groups.connection,

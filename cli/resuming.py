@@ -21,6 +21,7 @@ import msgspec
 
 DATABASE = "pocketfed.sqlite3"
 BLOBS = "blobs"
+POINTS = "points"
 # A save takes at most this share of the time of a run.
 SHARE = 0.02
 

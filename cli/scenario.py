@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..device_sim.baselines import BaselineKind
 from ..device_sim.conditions import Conditions
 from ..device_sim.data.sharing import Partition
 from ..device_sim.fleet import FleetSettings
@@ -23,7 +24,7 @@ class Scenario:
     has committed ``settings.rounds`` rounds, or ``limit_s`` seconds of the fleet's clock have
     passed. One of ``measure_every`` checkpoints is measured. ``trainer`` is one of
     ``cli.trainers``. ``workers`` train, see ``workers_of``; with a server over HTTP they are
-    threads of this process.
+    threads of this process. ``baselines`` run after it.
     """
 
     task: str
@@ -40,6 +41,7 @@ class Scenario:
     measure_every: int = 1
     trainer: str = LITERT
     workers: str | None = "0"
+    baselines: tuple[BaselineKind, ...] = ()
 
     @property
     def fleet(self) -> FleetSettings:

@@ -9,6 +9,7 @@
     rounds: {goal: 50, rounds: 100, retry: {min_s: 600, max_s: 3600}}
     phones: {count: 1000, like: believable, mischief: {lie: 0.01}}
     stop: {accuracy: 0.97, hours: 72}
+    baselines: [fedsgd, centralised, {kind: on_device, phones: 50}]
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Annotated, Any, get_args
 import msgspec
 import yaml  # type: ignore[import-untyped]
 
+from ..device_sim.baselines import BaselineKind
 from ..device_sim.conditions import BELIEVABLE, Conditions
 from ..device_sim.conditions.availability import AlwaysThere, DayAndNight
 from ..device_sim.conditions.compute import LogNormalCompute, TieredCompute
@@ -37,10 +39,22 @@ from ..protocol.record import Name, Positive, Seconds
 from .checking import Mistakes, checked, choice, section, shown
 from .scenario import ROUNDS, Scenario
 
-SECTIONS = ("task", "artifact", "population", "seed", "data", "plan", "rounds", "phones", "stop")
+SECTIONS = (
+    "task",
+    "artifact",
+    "population",
+    "seed",
+    "data",
+    "plan",
+    "rounds",
+    "phones",
+    "stop",
+    "baselines",
+)
 LIKE = {"always_there": Conditions(), "believable": BELIEVABLE}
 _AVAILABILITY = {"always_there": AlwaysThere, "day_and_night": DayAndNight}
 _COMPUTE = {"log_normal": LogNormalCompute, "tiers": TieredCompute}
+_BASELINES = {str(kind.__struct_config__.tag): kind for kind in get_args(BaselineKind)}
 _PARTITIONS = {str(kind.__struct_config__.tag): kind for kind in get_args(Partition)}
 
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
@@ -140,6 +154,7 @@ class _Reader:
         conditions = self._conditions(found.get("phones"))
         stop = checked(Stop, found.get("stop"), where="stop", mistakes=self.mistakes)
         partition = self._partition(data.partition if data else None)
+        baselines = self._baselines(found.get("baselines"))
         if self.mistakes.sentences or not (artifact and data and phones and stop):
             return None
         scenario = Scenario(
@@ -155,6 +170,7 @@ class _Reader:
             limit_s=stop.hours * 3600.0,
             partition=partition,
             measure_every=data.measure_every,
+            baselines=baselines,
         )
         return ScenarioFile(scenario, artifact, data.set, data.test_examples)
 
@@ -189,6 +205,16 @@ class _Reader:
         if value is None:
             return None
         return choice(_PARTITIONS, value, where="data.partition", mistakes=self.mistakes)
+
+    def _baselines(self, value: object) -> tuple[BaselineKind, ...]:
+        if not isinstance(value, list | None):
+            self.mistakes.note("baselines", f"got {shown(value)}, expected a list of kinds")
+            return ()
+        found = [
+            choice(_BASELINES, one, where=f"baselines[{place}]", mistakes=self.mistakes)
+            for place, one in enumerate(value or ())
+        ]
+        return tuple(one for one in found if one is not None)
 
     def _over(self, default: Any, found: Mapping[str, Any], name: str) -> Any:
         """A record in which what is given takes the place of the default's."""

@@ -7,10 +7,10 @@ same Flask app in this process, on a clock that the seed reproduces.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,22 +19,19 @@ import numpy as np
 from .. import __version__
 from ..client import AdminClient, Session
 from ..device_sim.data.dataset import Dataset
-from ..device_sim.data.sharing import summarise, usual
 from ..device_sim.encoding import Debts
 from ..device_sim.equality import disagreement_raised
 from ..device_sim.fleet import LiveFleet, Observer, VirtualClock, VirtualFleet
-from ..device_sim.live_table import LiveTable
-from ..device_sim.monitor import Monitor
-from ..device_sim.ownership import Ownership
-from ..device_sim.report import RunFacts, Summary, summarise_run, write_report
-from ..device_sim.sessions import Tallies
-from ..device_sim.trainers import Trainer
+from ..device_sim.report import Summary
 from ..device_sim.workers import count_of, workers_of
-from ..protocol.admin import TaskStatus
 from ..protocol.artifact import Artifact
-from .resuming import Point, SafePoints
+from ..protocol.errors import ConfigError
+from .baselines import baselines_of, require
+from .following import Looks, has_reached, monitor_of, stop_rule, table_of
+from .reporting import Ran, report
+from .resuming import POINTS, Point, SafePoints
 from .scenario import Scenario
-from .trainers import facts_of, trainers_of
+from .setting import Setting, Wrap
 from .watching import Hopes, Lookout, each, ignored
 
 if TYPE_CHECKING:
@@ -53,32 +50,35 @@ def live(
     admin_token: str,
     out: Path,
 ) -> Summary:
-    """Runs a scenario against the server at a URL and writes its report to ``out``."""
-    scenario, owned, details = _with_owners(scenario, dataset)
-    trainers, hopes = trainers_of(scenario.trainer, artifact), Hopes()
+    """Runs a scenario against the server at a URL and writes its report to ``out``.
+
+    Raises ConfigError for a scenario with baselines, which need the virtual clock.
+    """
+    if scenario.baselines:
+        reason = "they run on the virtual clock; leave them out, or run with --transport=wsgi"
+        raise ConfigError("baselines", "with --transport=http", reason)
+    setting, hopes = Setting.of(scenario, artifact=artifact, dataset=dataset), Hopes()
     with Session(server) as session:
         admin = _with_task(scenario, artifact, AdminClient(session, token=admin_token))
         fleet = LiveFleet(
             scenario.fleet,
-            owned=owned,
+            owned=setting.owned,
             session=session,
             workers=count_of(scenario.workers),
-            new_trainer=trainers,
+            new_trainer=setting.trainers,
             observe=hopes.note,
         )
-        trainer = trainers(artifact.model, artifact.manifest)
-        monitor = _monitor(scenario, trainer, artifact, dataset, admin=admin, tallies=fleet.tallies)
+        monitor = monitor_of(setting, admin=admin, tallies=fleet.tallies)
         began = time.monotonic()
-        is_over = _stop_rule(scenario, monitor, hopes, clock=time.monotonic, began_s=began)
-        with fleet, _table(scenario) as table:
+        is_over = stop_rule(scenario, monitor, hopes, clock=time.monotonic, began_s=began)
+        with fleet, table_of(scenario) as table:
             for row in monitor.follow(until=lambda: not fleet.is_running or is_over()):
                 table.add(row)
-                if _has_reached(scenario.target, monitor):
+                if has_reached(scenario.target, monitor):
                     break
         seconds = time.monotonic() - began
     hopes.require(scenario.task)
-    facts = (details, *facts_of(trainers, fleet.tallies))
-    return _report(scenario, monitor, fleet.tallies, facts, seconds=seconds, out=out)
+    return report(Ran(setting, fleet.tallies, monitor.settled(), seconds), out=out)
 
 
 @disagreement_raised()
@@ -94,25 +94,48 @@ def virtual(
 
     The server's folder is ``out/server``, made anew, unless a run of the same scenario was killed
     there: then it goes on from the last safe point in ``out/points``, and ends as it would have.
-    ``observe`` is told every session as it ends.
+    Its report is written before the baselines run, and once more with them. ``observe`` is told
+    every session as it ends, but for those of baselines.
     """
-    data_dir, identity = out / "server", _identity(scenario, artifact, dataset)
-    points = SafePoints(out / "points", scenario=identity)
+    require(scenario, artifact)
+    ran = _run(scenario, artifact=artifact, dataset=dataset, out=out, observe=observe)
+    summary = report(ran, out=out)
+    if scenario.baselines:
+        beside = out / "baselines"
+        found = baselines_of(ran, out=beside, rerun=_run)
+        summary = report(ran, out=out, baselines=found)
+        shutil.rmtree(beside, ignore_errors=True)
+    shutil.rmtree(out / POINTS, ignore_errors=True)
+    return summary
+
+
+def _run(
+    scenario: Scenario,
+    *,
+    artifact: Artifact,
+    dataset: Dataset,
+    out: Path,
+    wrapped: Wrap = lambda trainers: trainers,
+    observe: Observer = ignored,
+) -> Ran:
+    """One fleet from its beginning, or its last safe point, to its end."""
+    data_dir = out / "server"
+    points = SafePoints(out / POINTS, scenario=_identity(scenario, artifact, dataset))
     point = points.restore(data_dir)
     clock = VirtualClock(0.0 if point is None else point.now_s)
     token = "operator"  # noqa: S105  # never leaves the process
-    scenario, owned, details = _with_owners(scenario, dataset)
-    trainers, hopes = trainers_of(scenario.trainer, artifact), Hopes()
+    setting = Setting.of(scenario, artifact=artifact, dataset=dataset, wrapped=wrapped)
+    hopes = Hopes()
     with (
         _app(data_dir, token, clock, draws=_draws(scenario, point)) as app,
         Session(IN_PROCESS, app=app) as session,
-        workers_of(scenario.workers, owned, trainers) as workers,
+        workers_of(scenario.workers, setting.owned, setting.trainers) as workers,
     ):
         admin = _with_task(scenario, artifact, AdminClient(session, token=token))
         lookout = Lookout(admin.tasks, task=scenario.task, goal=scenario.settings.goal)
         fleet = VirtualFleet(
             scenario.fleet,
-            owned=owned,
+            owned=setting.owned,
             session=session,
             clock=clock,
             workers=workers,
@@ -121,51 +144,23 @@ def virtual(
         )
         if point is not None:
             fleet.thaw(point.fleet)
-        trainer = trainers(artifact.model, artifact.manifest)
-        monitor = _monitor(scenario, trainer, artifact, dataset, admin=admin, tallies=fleet.tallies)
-        is_over = _stop_rule(scenario, monitor, hopes, clock=clock.now, began_s=0.0)
-        save = partial(_save, points, data_dir, fleet, clock)
-        with _table(scenario) as table:
-            has_rows = partial(_shows, monitor, table)
-            fleet.run(until=_ending(clock, lookout, has_rows, save, is_over))
-    points.remove()
+        monitor = monitor_of(setting, admin=admin, tallies=fleet.tallies)
+        is_over = stop_rule(scenario, monitor, hopes, clock=clock.now, began_s=0.0)
+
+        with table_of(scenario) as table:
+            looks = Looks(monitor, table, lookout, clock.now)
+            if point is not None:
+                looks.go_on()
+
+            def until() -> bool:
+                is_point = looks.find() and not is_over()
+                if is_point and points.save(data_dir, fleet.freeze, now_s=clock.now()):
+                    fleet.forget_paid()
+                return is_over()
+
+            fleet.run(until=until)
     hopes.require(scenario.task)
-    facts = (details, *facts_of(trainers, fleet.tallies))
-    return _report(scenario, monitor, fleet.tallies, facts, seconds=clock.now(), out=out)
-
-
-def _ending(
-    clock: VirtualClock,
-    lookout: Lookout,
-    has_rows: Callable[[], bool],
-    save: Callable[[], None],
-    is_over: Callable[[], bool],
-) -> Callable[[], bool]:
-    """Whether a run is over; on the way it shows what is new, and saves a point then."""
-
-    def until() -> bool:
-        if lookout.has_news(clock.now()) and has_rows():
-            save()
-        return is_over()
-
-    return until
-
-
-def _save(points: SafePoints, data_dir: Path, fleet: VirtualFleet, clock: VirtualClock) -> None:
-    if points.save(data_dir, fleet.freeze, now_s=clock.now()):
-        fleet.forget_paid()
-
-
-def _shows(monitor: Monitor, table: LiveTable) -> bool:
-    """Puts new checkpoints into the table; whether there were any."""
-    rows = monitor.poll()
-    for row in rows:
-        table.add(row)
-    return bool(rows)
-
-
-def _table(scenario: Scenario) -> LiveTable:
-    return LiveTable(rounds=scenario.settings.rounds, target=scenario.target)
+    return Ran(setting, fleet.tallies, monitor.settled(), clock.now(), setting.tier_of)
 
 
 @contextlib.contextmanager
@@ -192,9 +187,10 @@ def _app(
 
 
 def _identity(scenario: Scenario, artifact: Artifact, dataset: Dataset) -> tuple[object, ...]:
-    """What must be equal for a run to go on; who trains changes nothing."""
+    """What must be equal for a run to go on: not who trains, nor what is trained after it."""
     files = sorted((name, entry.sha256) for name, entry in artifact.manifest.files.items())
-    return __version__, replace(scenario, workers=None), dataset.name, dataset.origin, files
+    alone = replace(scenario, workers=None, baselines=())
+    return __version__, alone, dataset.name, dataset.origin, files
 
 
 def _draws(scenario: Scenario, point: Point | None) -> np.random.Generator:
@@ -211,79 +207,3 @@ def _with_task(scenario: Scenario, artifact: Artifact, admin: AdminClient) -> Ad
         settings=scenario.settings,
     )
     return admin
-
-
-def _with_owners(
-    scenario: Scenario, dataset: Dataset
-) -> tuple[Scenario, Ownership, tuple[str, str]]:
-    """The scenario with its number of phones, what each owns, and a line for the reader."""
-    partition = scenario.partition or usual(dataset)
-    owned = partition.share(dataset, phones=scenario.phones, seed=scenario.seed)
-    line = f"{dataset.name}, {partition.__struct_config__.tag}: {summarise(owned)}"
-    return replace(scenario, phones=owned.phones), owned, ("Examples per phone", line)
-
-
-def _monitor(
-    scenario: Scenario,
-    trainer: Trainer,
-    artifact: Artifact,
-    dataset: Dataset,
-    *,
-    admin: AdminClient,
-    tallies: Tallies,
-) -> Monitor:
-    return Monitor(
-        history=lambda: admin.history(scenario.task),
-        fetch=admin.download,
-        tally=tallies.of,
-        trainer=trainer,
-        test=dataset.test,
-        spec=artifact.manifest.weight_spec,
-        every=scenario.measure_every,
-    )
-
-
-def _stop_rule(
-    scenario: Scenario,
-    monitor: Monitor,
-    hopes: Hopes,
-    *,
-    clock: Callable[[], float],
-    began_s: float,
-) -> Callable[[], bool]:
-    ends_s = began_s + scenario.limit_s
-
-    def is_over() -> bool:
-        has_ended = monitor.status in (TaskStatus.STOPPED, TaskStatus.FINISHED)
-        has_time = clock() < ends_s
-        return has_ended or hopes.are_gone or not has_time or _has_reached(scenario.target, monitor)
-
-    return is_over
-
-
-def _has_reached(target: float | None, monitor: Monitor) -> bool:
-    return target is not None and any(row.accuracy >= target for row in monitor.rows)
-
-
-def _report(
-    scenario: Scenario,
-    monitor: Monitor,
-    tallies: Tallies,
-    details: tuple[tuple[str, str], ...],
-    *,
-    seconds: float,
-    out: Path,
-) -> Summary:
-    facts = RunFacts(
-        title=f"{scenario.task}: {scenario.phones} phones",
-        phones=scenario.phones or 0,
-        seed=scenario.seed,
-        seconds=seconds,
-        bytes_up=tallies.bytes_up,
-        bytes_down=tallies.bytes_down,
-        target=scenario.target,
-        details=(*details, ("Codecs, the best first", ", ".join(scenario.settings.codecs))),
-    )
-    rows = monitor.settled()
-    write_report(out, rows=rows, facts=facts)
-    return summarise_run(rows, facts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..device_sim.equality import EqualitySample, summary_of
 from ..device_sim.graph_trainer import GraphTrainers
-from ..device_sim.sessions import Tallies
+from ..device_sim.tallies import Tallies
 from ..device_sim.trainers import LiteRTTrainer, NewTrainer
 from ..protocol.artifact import Artifact
 

@@ -11,9 +11,14 @@ from .sessions import SessionOutcome, SessionRecord
 
 @dataclass
 class TierTally:
-    """The sessions of one tier: how each ended, and how many examples counted."""
+    """The sessions of one tier: how each ended, and how many examples counted.
+
+    ``late`` has the reasons of those that came too late: the round had closed, as with
+    over-selection it does when the faster ones are enough, or the phone's own time-out had passed.
+    """
 
     outcomes: Counter[SessionOutcome] = field(default_factory=Counter)
+    late: Counter[str] = field(default_factory=Counter)
     num_examples: int = 0
     session_s: float = 0.0
 
@@ -30,6 +35,8 @@ class TierTally:
     def add(self, record: SessionRecord) -> None:
         self.outcomes[record.outcome] += 1
         self.session_s += record.ended_s - record.began_s
+        if record.outcome is SessionOutcome.LATE:
+            self.late[record.reason] += 1
         if record.outcome is SessionOutcome.ACCEPTED:
             self.num_examples += record.num_examples
 

@@ -27,9 +27,10 @@ from .ownership import Ownership
 from .phone import Phone
 from .phone_client import Board, PhoneClient
 from .retrying import RetryPolicy
-from .sessions import SessionRecord, Tallies
+from .sessions import SessionRecord
 from .shelf import Shelf
 from .surroundings import Surroundings
+from .tallies import Tallies
 from .trainers import LiteRTTrainer, NewTrainer
 from .workers import Inline, Workers
 

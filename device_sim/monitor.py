@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TypedDict
 
 from ..protocol import wire
@@ -19,8 +19,9 @@ from ..protocol.admin import (
 from ..protocol.errors import Unavailable
 from ..protocol.record import Metrics
 from ..protocol.weights import WeightSpec
+from .census import Standing
 from .data.examples import Examples
-from .sessions import RoundTally
+from .tallies import RoundTally
 from .trainers import Trainer
 
 MISSES = 100
@@ -34,6 +35,10 @@ class RoundRow:
     made, see ``Monitor.settled``; ``seconds`` counts from the opening of the task's first round,
     on the server's clock. ``checkpoint`` is the SHA-256 of the weights. ``phones_accuracy`` and
     ``phones_loss`` are what phones measured of it on their own examples, None if they did not.
+    Of ``bytes_down`` some were the model with its manifest and some the checkpoint, of ``bytes_up``
+    some were updates. ``newcomers`` are accepted phones that had never taken part before;
+    ``staleness`` is how many versions the updates of a buffer were behind, in the mean, None
+    without one. ``standing`` sums up all that had been when the checkpoint was first seen.
     """
 
     round: int
@@ -51,6 +56,12 @@ class RoundRow:
     checkpoint: str
     phones_accuracy: float | None = None
     phones_loss: float | None = None
+    bytes_model: int = 0
+    bytes_checkpoint: int = 0
+    bytes_update: int = 0
+    newcomers: int = 0
+    staleness: float | None = None
+    standing: Standing = field(default_factory=Standing)
 
 
 class Account(TypedDict):
@@ -60,6 +71,10 @@ class Account(TypedDict):
     dropped: int
     bytes_up: int
     bytes_down: int
+    bytes_model: int
+    bytes_checkpoint: int
+    bytes_update: int
+    newcomers: int
 
 
 class Measured(TypedDict):
@@ -72,9 +87,10 @@ class Measured(TypedDict):
 class Monitor:
     """Turns the history of one task into rows; ``status`` is that of the task when last seen.
 
-    ``history`` and ``fetch`` ask the server, ``tally`` the fleet. Evaluation runs on the thread
-    that polls, so phones in other threads keep going. A version that a roll-back made has no row:
-    its weights have one already. Of ``every`` versions one has a row, the untrained model's first.
+    ``history`` and ``fetch`` ask the server, ``tally`` and ``standing`` the fleet. Evaluation runs
+    on the thread that polls, so phones in other threads keep going. A version that a roll-back made
+    has no row: its weights have one already. Of ``every`` versions one has a row, the untrained
+    model's first.
     """
 
     def __init__(
@@ -86,11 +102,13 @@ class Monitor:
         trainer: Trainer,
         test: Examples,
         spec: WeightSpec,
+        standing: Callable[[int], Standing] = lambda _: Standing(),
         every: int = 1,
     ) -> None:
         self._history = history
         self._fetch = fetch
         self._tally = tally
+        self._standing = standing
         self._trainer = trainer
         self._test = test
         self._spec = spec
@@ -161,6 +179,8 @@ class Monitor:
                 yield row
 
     def _row(self, checkpoint: CheckpointSummary, history: TaskHistory) -> RoundRow:
+        # Before the evaluation, while which phones on a real clock go on.
+        standing = self._standing(checkpoint.version)
         weights = wire.decode(self._fetch(checkpoint), self._spec)
         result = self._trainer.evaluate(weights, self._test)
         round_ = _committed(history, checkpoint.version)
@@ -176,6 +196,8 @@ class Monitor:
             **self._account(number, attempt),
             seconds=_seconds(history, checkpoint) if round_ else 0.0,
             checkpoint=checkpoint.sha256,
+            staleness=round_.mean_staleness if round_ else None,
+            standing=standing,
         )
 
     def _account(self, round_: int, attempt: int) -> Account:
@@ -185,6 +207,10 @@ class Monitor:
             "dropped": tally.dropped,
             "bytes_up": tally.bytes_up,
             "bytes_down": tally.bytes_down,
+            "bytes_model": tally.bytes_model,
+            "bytes_checkpoint": tally.bytes_checkpoint,
+            "bytes_update": tally.bytes_update,
+            "newcomers": tally.newcomers,
         }
 
     def _measured(self, version: int) -> Measured:

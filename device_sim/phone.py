@@ -21,14 +21,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ..protocol.errors import PocketFedError, TokenExpired, WorkerLost
-from ..protocol.messages import (
-    Assignment,
-    Fate,
-    Outcome,
-    Rejection,
-    Report,
-    UploadInstruction,
-)
+from ..protocol.messages import Assignment, Fate, Outcome, Rejection, Report, UploadInstruction
 from ..protocol.plan import RoundKind
 from .books import Books
 from .circumstances import Circumstances
@@ -160,6 +153,7 @@ class Phone:
             self._client.introduce()
         answer = self._client.come(self._around.population, num_examples=self._counter.num_examples)
         if isinstance(answer, Rejection):
+            self._books.reason = answer.reason
             self._end(SessionOutcome.TURNED_AWAY, "#", detail=answer.detail)
             return self._waits.within(answer.retry)
         if answer.assignment_id == self._forsaken:
@@ -271,6 +265,7 @@ class Phone:
         if answer is Remedy.GIVE_UP and assignment is not None:
             self._books.shape += "*"
             return self._give_up(assignment, Outcome.FAILED, detail=str(error))
+        self._books.reason = error.code
         self._end(*ending_of(error), detail=str(error))
         if answer is Remedy.RETRY_WINDOW and assignment is not None:
             return self._waits.within(assignment.retry)

@@ -24,10 +24,12 @@ from ..protocol.messages import (
     Receipt,
     Rejection,
     Report,
+    Resource,
     UploadInstruction,
 )
 from ..protocol.plan import RoundKind
 from .conditions.mischief import Mischief
+from .traffic import Itemised
 
 _CAPABILITIES = Capabilities(kinds=tuple(RoundKind), codecs=ENCODINGS)
 
@@ -63,6 +65,8 @@ class PhoneClient(DeviceClient):
         board: Board | None = None,
     ) -> None:
         super().__init__(session, device=device)
+        self.traffic: Itemised = Itemised()
+        self._checkpoint = ""
         self._mischief = mischief
         self._board = board or Board()
 
@@ -85,7 +89,12 @@ class PhoneClient(DeviceClient):
         answer = super().check_in(population, message, key=key)
         if isinstance(answer, Assignment):
             self._board.post(self._device_id, answer.assignment_id)
+            self._checkpoint = answer.checkpoint.sha256
         return answer
+
+    def download(self, resource: Resource, *, known: bytes | None = None) -> bytes:
+        with self.traffic.downloading(is_checkpoint=resource.sha256 == self._checkpoint):
+            return super().download(resource, known=known)
 
     def report(self, assignment_id: str, report: Report) -> UploadInstruction | Fate:
         if self._mischief is Mischief.STOLEN_PLACE:
@@ -101,9 +110,10 @@ class PhoneClient(DeviceClient):
             return self._put(instruction, _damaged(body), announced=body)
         if self._mischief is Mischief.TRUNCATED:
             return self.upload_part(instruction, body, share=0.5)
-        if self._mischief is Mischief.DUPLICATE:
-            super().upload(instruction, body, sha256=sha256)
-        return super().upload(instruction, body, sha256=sha256)
+        with self.traffic.updating():
+            if self._mischief is Mischief.DUPLICATE:
+                super().upload(instruction, body, sha256=sha256)
+            return super().upload(instruction, body, sha256=sha256)
 
     def upload_part(self, instruction: UploadInstruction, body: bytes, *, share: float) -> Receipt:
         """Begins an upload that breaks off: the head announces all of it, a share of it follows.
@@ -123,14 +133,15 @@ class PhoneClient(DeviceClient):
             "Content-Length": str(len(announced)),
         }
         is_permitted = any(name.lower() == "authorization" for name in headers)
-        answer = self._session.exchange(
-            instruction.method,
-            instruction.url,
-            token=None if is_permitted else self._token,
-            body=sent,
-            headers=headers,
-            traffic=self.traffic,
-        )
+        with self.traffic.updating():
+            answer = self._session.exchange(
+                instruction.method,
+                instruction.url,
+                token=None if is_permitted else self._token,
+                body=sent,
+                headers=headers,
+                traffic=self.traffic,
+            )
         return Receipt.from_json(answer.content)
 
     def _tried_to_take(self, assignment_id: str) -> str:

@@ -38,6 +38,8 @@ class Purpose(IntEnum):
     MISCHIEF = 27
     DRIFT = 28
     TRACE = 29
+    LOOKED_AT = 30
+    BASELINE = 31
 
 
 def stream(seed: int, purpose: Purpose, *keys: int) -> np.random.Generator:

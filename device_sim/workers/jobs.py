@@ -54,7 +54,7 @@ class Job:
             device=device,
             round=assignment.round,
             seed=seed,
-            steps=_steps(assignment, num_examples),
+            steps=steps_of(assignment.kind, assignment.plan, num_examples),
             owed=owed,
         )
 
@@ -72,8 +72,7 @@ class Done:
     deviation: float | None = None
 
 
-def _steps(assignment: Assignment, num_examples: int) -> int:
+def steps_of(kind: RoundKind, plan: Plan, num_examples: int) -> int:
     """Batches in all passes; measuring is one pass, and a batch costs what a step does."""
-    plan = assignment.plan
-    passes = plan.epochs if assignment.kind is RoundKind.TRAIN else 1
+    passes = plan.epochs if kind is RoundKind.TRAIN else 1
     return passes * math.ceil(min(num_examples, plan.max_examples) / plan.batch_size)

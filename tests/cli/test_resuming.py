@@ -1,5 +1,6 @@
 """A virtual run that dies goes on from its last safe point and ends as if nothing had happened."""
 
+import json
 import multiprocessing
 import sqlite3
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from pocketfed.cli.demo import scenario_of
+from pocketfed.cli.following import Looks
 from pocketfed.cli.resuming import DATABASE, SafePoints
 from pocketfed.cli.scenario import Scenario
 from pocketfed.cli.simulation import virtual
@@ -17,8 +19,9 @@ from pocketfed.device_sim.data.dataset import Dataset
 from pocketfed.device_sim.fleet import VirtualFleet
 from pocketfed.protocol.artifact import Artifact
 
+# More phones than places, so that some check-ins are turned away.
 SMALL = replace(
-    scenario_of(phones=12, seed=3, rounds=4, target=None, limit_s=3600.0),
+    scenario_of(phones=20, seed=3, rounds=4, target=None, limit_s=3600.0),
     conditions=Conditions(drop_out=0.2),
 )
 
@@ -73,9 +76,31 @@ def test_a_run_that_died_ends_at_the_same_rounds_as_one_that_did_not(
     die_after(2, lambda: run("torn"))
     assert run("torn") == whole
     assert len(thawed) == 1
-    rounds = [(tmp_path / name / "rounds.csv").read_text() for name in ("whole", "torn")]
-    assert rounds[0] == rounds[1]
+    assert whole.rejections["round_full"] > 0
+    for file in ("rounds.csv", "summary.json", "index.html"):
+        assert (tmp_path / "torn" / file).read_text() == (tmp_path / "whole" / file).read_text()
     assert not (tmp_path / "torn" / "points").exists()
+
+
+def test_a_run_that_goes_on_looks_at_its_task_at_the_same_instants(
+    artifact: Artifact, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_s: list[float] = []
+    shows = Looks._shows
+
+    def note_and_show(self: Looks) -> bool:
+        looked_s.append(self.clock())
+        return shows(self)
+
+    monkeypatch.setattr(Looks, "_shows", note_and_show)
+    virtual(SMALL, artifact=artifact, dataset=dataset, out=tmp_path / "whole")
+    whole_s = looked_s.copy()
+    die_after(2, lambda: virtual(SMALL, artifact=artifact, dataset=dataset, out=tmp_path / "torn"))
+    newest = json.loads((tmp_path / "torn" / "points" / "newest.json").read_bytes())
+    looked_s.clear()
+    virtual(SMALL, artifact=artifact, dataset=dataset, out=tmp_path / "torn")
+    assert looked_s[0] == newest["now_s"]
+    assert looked_s == whole_s[-len(looked_s) :]
 
 
 def test_another_scenario_in_the_same_folder_begins_anew(

@@ -8,6 +8,7 @@ import pytest
 from pocketfed import cli
 from pocketfed.cli.scenario import ROUNDS
 from pocketfed.cli.scenario_file import read_scenario
+from pocketfed.device_sim.baselines import FedSgd, OnDevice
 from pocketfed.device_sim.conditions import BELIEVABLE, Conditions
 from pocketfed.device_sim.conditions.availability import DayAndNight
 from pocketfed.device_sim.conditions.compute import TieredCompute
@@ -155,6 +156,21 @@ def test_mistakes_in_the_parts_of_phones_are_all_found(write) -> None:
         "phones.network",
         "phones.mischief.lie",
     ]
+
+
+def test_baselines_are_a_list_of_kinds(write) -> None:
+    kinds = "[fedsgd, {{kind: on_device, phones: 5}}]"
+    text = "{{task: t, artifact: {artifact}, baselines: " + kinds + "}}"
+    assert read_scenario(write(text)).scenario.baselines == (FedSgd(), OnDevice(phones=5))
+
+
+def test_mistakes_in_baselines_are_named_by_their_place(write) -> None:
+    kinds = "[fedsgd, fedprox, {{kind: on_device, phone: 5}}]"
+    found = sentences(write("{{task: t, artifact: {artifact}, baselines: " + kinds + "}}"))
+    assert [one.split(": ")[0] for one in found] == ["baselines[1]", "baselines[2]"]
+    assert "did you mean phones?" in found[1]
+    (alone,) = sentences(write("{{task: t, artifact: {artifact}, baselines: fedsgd}}"))
+    assert alone == "baselines: got 'fedsgd', expected a list of kinds"
 
 
 @pytest.mark.parametrize("text", ["just words", "[1, 2]", "3"])

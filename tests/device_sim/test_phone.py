@@ -85,6 +85,39 @@ def test_all_traffic_lands_in_some_session(make_bench):
     assert sum(record.bytes_down for record in bench.records) == traffic.down > 0
 
 
+def test_bytes_are_told_by_what_they_were_for(make_bench):
+    bench = make_bench()
+    record = bench.run_session()
+    model, manifest, checkpoint = map(len, bench.server.blobs.values())
+    assert (record.bytes_model, record.bytes_checkpoint) == (model + manifest, checkpoint)
+    assert record.bytes_update == len(bench.server.requests[-1].content)
+    again = bench.run_session()
+    assert (again.bytes_model, again.bytes_checkpoint) == (0, checkpoint)
+
+
+def test_what_was_moved_in_vain_counts_too(make_bench):
+    bench = make_bench()
+    bench.server.script = {"upload": [errors.Unavailable("busy", retry_after_s=1.0)]}
+    record = bench.run_session()
+    assert record.outcome is SessionOutcome.ACCEPTED
+    assert record.bytes_update == 2 * len(bench.server.requests[-1].content)
+
+
+@pytest.mark.parametrize(
+    ("step", "answer", "reason"),
+    [
+        ("check_in", rejection(), "round_full"),
+        ("report", errors.RoundClosed("closed"), "round_closed"),
+        ("report", errors.AssignmentExpired("too late"), "assignment_expired"),
+    ],
+)
+def test_a_session_tells_the_servers_reason(make_bench, step, answer, reason):
+    bench = make_bench()
+    bench.server.script = {step: [answer]}
+    assert bench.run_session().reason == reason
+    assert bench.run_session().reason == ""
+
+
 def test_being_turned_away_means_coming_back_within_the_window(make_bench):
     bench = make_bench()
     bench.server.script = {"check_in": [rejection()]}

@@ -1,0 +1,83 @@
+"""Following a simulation: what is looked at while it runs, and when it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..client import AdminClient
+from ..device_sim.live_table import LiveTable
+from ..device_sim.monitor import Monitor
+from ..device_sim.tallies import Tallies
+from ..protocol.admin import TaskStatus
+from .scenario import Scenario
+from .setting import Setting
+from .watching import Hopes, Lookout
+
+
+@dataclass(frozen=True)
+class Looks:
+    """Looks at a task on a virtual clock, when there may be something new."""
+
+    monitor: Monitor
+    table: LiveTable
+    lookout: Lookout
+    clock: Callable[[], float]
+
+    def find(self) -> bool:
+        """Puts new checkpoints into the table, if there may be some; whether there were any."""
+        return self.lookout.has_news(self.clock()) and self._shows()
+
+    def go_on(self) -> None:
+        """The look after which a point was saved, without which later ones came at other times."""
+        self.lookout.has_news(self.clock())
+        self._shows()
+
+    def _shows(self) -> bool:
+        rows = self.monitor.poll()
+        for row in rows:
+            self.table.add(row)
+        return bool(rows)
+
+
+def table_of(scenario: Scenario) -> LiveTable:
+    """The run as it happens, on the terminal."""
+    return LiveTable(rounds=scenario.settings.rounds, target=scenario.target)
+
+
+def monitor_of(setting: Setting, *, admin: AdminClient, tallies: Tallies) -> Monitor:
+    """Follows the scenario's task with the phones' own trainer."""
+    return Monitor(
+        history=lambda: admin.history(setting.scenario.task),
+        fetch=admin.download,
+        tally=tallies.of,
+        standing=tallies.standing_at,
+        trainer=setting.new_trainer(),
+        test=setting.dataset.test,
+        spec=setting.artifact.manifest.weight_spec,
+        every=setting.scenario.measure_every,
+    )
+
+
+def stop_rule(
+    scenario: Scenario,
+    monitor: Monitor,
+    hopes: Hopes,
+    *,
+    clock: Callable[[], float],
+    began_s: float,
+) -> Callable[[], bool]:
+    """Says whether the run is over: its task has ended, its target or its time is reached."""
+    ends_s = began_s + scenario.limit_s
+
+    def is_over() -> bool:
+        has_ended = monitor.status in (TaskStatus.STOPPED, TaskStatus.FINISHED)
+        has_time = clock() < ends_s
+        return has_ended or hopes.are_gone or not has_time or has_reached(scenario.target, monitor)
+
+    return is_over
+
+
+def has_reached(target: float | None, monitor: Monitor) -> bool:
+    """Whether a checkpoint was as accurate as the target."""
+    return target is not None and any(row.accuracy >= target for row in monitor.rows)

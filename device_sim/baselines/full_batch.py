@@ -1,0 +1,80 @@
+"""Full batches: a phone's whole gradient through a model that takes fewer examples at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import msgspec
+import numpy as np
+
+from ...protocol.artifact import Manifest
+from ...protocol.errors import ConfigError
+from ...protocol.plan import Plan
+from ...protocol.weights import Weights
+from ..data.examples import Examples
+from ..trainers import Evaluation, LocalResult, NewTrainer, Trainer
+
+PLAIN = "sgd"
+
+
+@dataclass(frozen=True)
+class FullBatchTrainers:
+    """A NewTrainer for FedSGD, E = 1 and B = infinity of arXiv 1602.05629, around another one.
+
+    A step on all examples is the mean of the steps on parts of them, each from the same weights and
+    weighted by its examples; so is what it changes. That holds for plain SGD alone: raises
+    ConfigError for a model with another optimizer.
+    """
+
+    inner: NewTrainer
+
+    def __call__(self, model: bytes, manifest: Manifest) -> Trainer:
+        require_plain(manifest)
+        return _FullBatchTrainer(self.inner(model, manifest), manifest.batch_size)
+
+
+def require_plain(manifest: Manifest) -> None:
+    """Raises ConfigError for a model whose optimizer is not plain SGD."""
+    if manifest.optimizer != PLAIN:
+        reason = f"{manifest.name} trains with {manifest.optimizer}; FedSGD needs a model with sgd"
+        raise ConfigError("baselines", "fedsgd", reason)
+
+
+@dataclass(frozen=True)
+class _FullBatchTrainer:
+    inner: Trainer
+    width: int
+
+    def train(
+        self, weights: Weights, examples: Examples, *, plan: Plan, rng: np.random.Generator
+    ) -> LocalResult:
+        order = rng.permutation(len(examples))[: plan.max_examples]
+        once = msgspec.structs.replace(plan, epochs=1, batch_size=self.width)
+        parts = [
+            self.inner.train(
+                weights, examples.take(order[at : at + self.width]), plan=once, rng=rng
+            )
+            for at in range(0, max(1, len(order)), self.width)
+        ]
+        return _mean(parts)
+
+    def evaluate(self, weights: Weights, examples: Examples) -> Evaluation:
+        return self.inner.evaluate(weights, examples)
+
+
+def _mean(parts: list[LocalResult]) -> LocalResult:
+    """What all parts changed and lost, weighted by their examples."""
+    total = sum(part.num_examples for part in parts)
+    shares = [part.num_examples / total for part in parts]
+    vector = np.zeros_like(parts[0].delta.vector, np.float64)
+    for share, part in zip(shares, parts, strict=True):
+        vector += share * part.delta.vector
+    deviations = [part.deviation for part in parts if part.deviation is not None]
+    return replace(
+        parts[0],
+        delta=Weights(parts[0].delta.spec, vector.astype(np.float32)),
+        num_examples=total,
+        loss=sum(share * part.loss for share, part in zip(shares, parts, strict=True)),
+        steps=sum(part.steps for part in parts),
+        deviation=max(deviations, default=None),
+    )

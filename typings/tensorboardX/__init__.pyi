@@ -1,0 +1,13 @@
+from typing import Self
+
+class SummaryWriter:
+    def __init__(self, logdir: str | None = None) -> None: ...
+    def add_scalar(
+        self,
+        tag: str,
+        scalar_value: float,
+        global_step: int | None = None,
+        walltime: float | None = None,
+    ) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_: object) -> None: ...
