@@ -28,6 +28,18 @@ class Looks:
         """Puts new checkpoints into the table, if there may be some; whether there were any."""
         return self.lookout.has_news(self.clock()) and self._shows()
 
+    def until(
+        self, is_over: Callable[[], bool], *, on_news: Callable[[], None]
+    ) -> Callable[[], bool]:
+        """``is_over`` after a look; ``on_news`` where that saw news and the run goes on."""
+
+        def looked_and_is_over() -> bool:
+            if self.find() and not is_over():
+                on_news()
+            return is_over()
+
+        return looked_and_is_over
+
     def go_on(self) -> None:
         """The look after which a point was saved, without which later ones came at other times."""
         self.lookout.has_news(self.clock())

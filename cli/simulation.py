@@ -152,13 +152,11 @@ def _run(
             if point is not None:
                 looks.go_on()
 
-            def until() -> bool:
-                is_point = looks.find() and not is_over()
-                if is_point and points.save(data_dir, fleet.freeze, now_s=clock.now()):
+            def save() -> None:
+                if points.save(data_dir, fleet.freeze, now_s=clock.now()):
                     fleet.forget_paid()
-                return is_over()
 
-            fleet.run(until=until)
+            fleet.run(until=looks.until(is_over, on_news=save))
     hopes.require(scenario.task)
     return Ran(setting, fleet.tallies, monitor.settled(), clock.now(), setting.tier_of)
 

@@ -20,10 +20,10 @@ import msgspec
 from .. import __version__
 from ..cli.simulation import virtual
 from ..device_sim.data.dataset import Dataset
+from ..device_sim.report.target import crossing, value_at
 from ..protocol.artifact import Artifact
 from ..protocol.record import Record
 from .cells import Cell
-from .curves import monotone, reached_at
 from .rates import learning_rate, search
 
 EVALUATE_BATCH = 1000
@@ -62,11 +62,12 @@ class Run(Record, frozen=True, kw_only=True):
 
     @property
     def best_accuracy(self) -> float:
-        return monotone(self.accuracy)[-1]
+        return max(self.accuracy)
 
     @property
     def rounds_to_target(self) -> float | None:
-        return reached_at([point.round for point in self.points], self.accuracy, self.target)
+        place = crossing(self.accuracy, self.target)
+        return None if place is None else value_at(place, [point.round for point in self.points])
 
     @property
     def bytes_to_target(self) -> float | None:
