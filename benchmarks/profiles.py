@@ -45,9 +45,9 @@ class Running:
 
 
 @contextmanager
-def embedded(data: Path) -> Iterator[Running]:
+def embedded(data: Path, *flags: str) -> Iterator[Running]:
     """One process with an SQLite file."""
-    with _started("serve", f"--data_dir={data}", "--port=0") as process:
+    with _started("serve", f"--data_dir={data}", "--port=0", *flags) as process:
         load = _listening(data, process)
         yield Running("embedded", load, (process.pid,))
 

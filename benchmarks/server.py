@@ -43,7 +43,9 @@ def main(_: list[str]) -> None:
         floor_per_s = results[0].value
         with embedded(Path(folder) / "embedded") as server:
             results += measure(server, bodies, floor_per_s=floor_per_s)
-            if SOAK.value and not QUICK.value:
+        if SOAK.value and not QUICK.value:
+            # A hundred devices that come again and again, as no phone should.
+            with embedded(Path(folder) / "soak", "--check_ins_per_h=0") as server:
                 results += soak(server, bodies)
         with scaled(Path(folder) / "scaled") as cluster:
             if cluster is not None:

@@ -23,10 +23,12 @@ from .convoy import Convoy, driver_of
 BUSY_TIMEOUT_S = 10
 POSTGRESQL = "postgresql"
 _POOL_TIMEOUT_S = 10
+# What a writer of a convoy may undo alone is kept in memory, not in a file each time.
 _PRAGMAS = (
     "journal_mode = WAL",
     "foreign_keys = ON",
     f"busy_timeout = {BUSY_TIMEOUT_S * 1000}",
+    "temp_store = MEMORY",
 )
 # A server that hangs must not hang its phones: each wait for PostgreSQL has an end.
 _TIMEOUTS_MS = {
