@@ -3,6 +3,9 @@
 It runs an artifact's ``graph.pb``, the traced steps that ``model.tflite`` was made of, with
 TensorFlow's own kernels: for learning curves and large simulations. Nothing is traced or built per
 phone; the compiled functions hold no state, so trainers of one graph share them.
+
+Small steps of dense layers spend a third of their time between kernels. XLA fuses them, but is ten
+times slower at convolutions; so it compiles the training of graphs whose work is matrix products.
 """
 
 from __future__ import annotations
@@ -22,10 +25,13 @@ from ..protocol.errors import ConfigError, DamagedArtifact, first_line
 from ..protocol.weights import Vector
 from ..runtime import Array, quietly
 from .batches import Feed, Steps
+from .room import Room
 from .trainers import LocalTrainer, Losses, Sums
 
 FUNCTIONS = ("train", "evaluate")
 SUMS = ("loss_sum", "correct_sum", "weight_sum")
+# What XLA is slower at than TensorFlow's own kernels.
+NOT_FUSED = ("Conv", "Pool", "While")
 Tensors = Mapping[str, Any]
 
 
@@ -39,15 +45,19 @@ class GraphTrainer(LocalTrainer):
     def __init__(self, graph: bytes, manifest: Manifest) -> None:
         _require_same(graph, manifest)
         self._program = _program_of(graph)
+        self._room = Room()
         super().__init__(manifest, takes_seed=self._program.takes_seed)
 
     def _take(
         self, steps: Steps, feed: Feed, vector: Vector, learning_rate: Array
     ) -> tuple[Vector, Losses]:
         seeds = np.zeros(len(steps), np.int32) if steps.seeds is None else steps.seeds
-        arrays = vector, feed.x, feed.y, steps.places, steps.weight, learning_rate, seeds
-        delta, losses = _called("train", self._program.train, arrays)
-        return delta, losses
+        rows: Sequence[Array] = feed.x, feed.y, steps.places, steps.weight, seeds
+        if self._program.is_fused:
+            rows = self._room.hold(rows)
+        count = np.array(len(steps), np.int32)
+        delta, losses = _called("train", self._program.train, (vector, *rows, learning_rate, count))
+        return delta, losses[:count]
 
     def _measure(self, steps: Steps, feed: Feed, vector: Vector) -> Sums:
         arrays = vector, feed.x, feed.y, steps.places, steps.weight
@@ -84,6 +94,12 @@ class _Function:
         # A placeholder that stays would have to be fed, though nothing reads it.
         self._body = type(definition)(node=inner, versions=definition.versions)
 
+    @property
+    def is_dense(self) -> bool:
+        """Whether its work is matrix products and nothing that XLA is slow at."""
+        ops = {node.op for node in self._body.node}
+        return "MatMul" in ops and not any(word in op for op in ops for word in NOT_FUSED)
+
     def several(self, role: str) -> list[Any]:
         """The specs of ``role/0``, ``role/1`` and so on."""
         count = sum(name.startswith(f"{role}/") for name in self.specs)
@@ -110,27 +126,38 @@ class _Program:
     def __init__(self, definition: Any) -> None:
         self._train, self._evaluate = (_Function(definition, name) for name in FUNCTIONS)
         self.takes_seed = "seed" in self._train.specs
+        self.is_fused = self._train.is_dense
 
     @functools.cached_property
     def train(self) -> Any:
-        return _compiled(functools.partial(_training, self._train), self._train, trains=True)
+        tf, loop = _tensorflow(), functools.partial(_training, self._train)
+        seeds, rate = tf.TensorSpec((None,), tf.int32), tf.TensorSpec(())
+        signature = [*_rows(self._train), seeds, rate, tf.TensorSpec((), tf.int32)]
+        return _compiled(loop, signature, is_fused=self.is_fused)
 
     @functools.cached_property
     def evaluate(self) -> Any:
         loop = functools.partial(_evaluation, self._evaluate)
-        return _compiled(loop, self._evaluate, trains=False)
+        return _compiled(loop, _rows(self._evaluate), is_fused=False)
 
 
 def _training(
-    train: _Function, vector: Any, x: Any, y: Any, places: Any, weight: Any, rate: Any, seeds: Any
+    train: _Function,
+    vector: Any,
+    x: Any,
+    y: Any,
+    places: Any,
+    weight: Any,
+    seeds: Any,
+    rate: Any,
+    count: Any,
 ) -> tuple[Any, Any]:
-    """What all steps change, as a flat vector, and the loss of each."""
+    """What the first ``count`` steps change, as a flat vector, and the loss of each."""
     tf = _tensorflow()
     received, slots = _parts(train, vector), [tf.zeros(s.shape) for s in train.several("slots")]
     kept = [name for name in train.specs if name.startswith("received/")]
     constant = {name: received[int(name.partition("/")[2])] for name in kept}
     names = [*_numbered("weights", received), *_numbered("slots", slots)]
-    count = tf.shape(places)[0]
 
     def step(at: Any, losses: Any, *state: Any) -> tuple[Any, ...]:
         batch = _batch(at, x, y, places, weight)
@@ -138,7 +165,7 @@ def _training(
         loss, *after = train({**inputs, **dict(zip(names, state, strict=True))}, ["loss", *names])
         return at + 1, losses.write(at, loss), *after
 
-    losses = tf.TensorArray(tf.float32, size=count, element_shape=())
+    losses = tf.TensorArray(tf.float32, size=tf.shape(places)[0], element_shape=())
     _, losses, *state = tf.while_loop(
         lambda at, *_: at < count, step, (0, losses, *received, *slots), parallel_iterations=1
     )
@@ -189,20 +216,24 @@ def _numbered(role: str, tensors: Sequence[Any]) -> list[str]:
     return [f"{role}/{place}" for place in range(len(tensors))]
 
 
-def _compiled(loop: Callable[..., Any], function: _Function, *, trains: bool) -> Any:
-    """A tf.function of the loop, traced once for any number of examples and steps."""
+def _rows(function: _Function) -> list[Any]:
+    """What every loop takes: a flat vector, examples, and the batches of any number of steps."""
     tf, specs = _tensorflow(), function.specs
     size = sum(spec.shape.num_elements() for spec in function.several("weights"))
     width = specs["weight"].shape[0]
-    signature = [
+    return [
         tf.TensorSpec((size,)),
         *(tf.TensorSpec((None, *specs[name].shape[1:]), specs[name].dtype) for name in ("x", "y")),
         tf.TensorSpec((None, width), tf.int32),
         tf.TensorSpec((None, width)),
     ]
-    if trains:
-        signature += [tf.TensorSpec(()), tf.TensorSpec((None,), tf.int32)]
-    return tf.function(loop, input_signature=signature, autograph=False)
+
+
+def _compiled(loop: Callable[..., Any], signature: Sequence[Any], *, is_fused: bool) -> Any:
+    """A tf.function of the loop, traced once for any number of examples and steps."""
+    return _tensorflow().function(
+        loop, input_signature=signature, autograph=False, jit_compile=is_fused or None
+    )
 
 
 def _called(name: str, function: Any, arrays: Sequence[Array]) -> list[Array]:

@@ -54,6 +54,8 @@ class Sweeper:
                 for name in names:
                     tx.lock_blob(name)
                 self._blobs.remove(*tx.release_updates(names, closed_by=closed_by))
+            if len(names) < RELEASED_AT_ONCE:
+                return
 
     def next_release(self, view: Reading) -> float:
         """When there will be updates to remove; infinite when none are kept."""

@@ -13,14 +13,14 @@ from .. import rounds as machine
 from ..places import announced, staleness
 from ..rounds import Assignment, Round
 from ..tables import assignments, checkpoints, deposits, rounds, updates
-from .connected import Connected, Historian
+from .connected import Connected, Historian, is_one_of
 from .prepared import Prepared
 from .rounds import round_of_row
 
 _SPENT_UPDATES = (
     select(updates.c.assignment_id, updates.c.sha256)
     .join(rounds, updates.c.round_id == rounds.c.id)
-    .where(updates.c.is_stored, rounds.c.phase.in_(sorted(machine.FINAL_PHASES)))
+    .where(updates.c.is_stored, is_one_of(rounds.c.phase, machine.FINAL_PHASES))
 )
 _LAST_ACCEPTED = Prepared(
     select(updates.c.accepted_at, assignments.c.assigned_at)
@@ -30,7 +30,14 @@ _LAST_ACCEPTED = Prepared(
     .order_by(updates.c.accepted_at.desc())
     .limit(200)
 )
-_FIRST_SPENT = _SPENT_UPDATES.with_only_columns(func.min(rounds.c.closed_at))
+_FIRST_SPENT = Prepared(_SPENT_UPDATES.with_only_columns(func.min(rounds.c.closed_at).label("at")))
+_SPENT_NAMES = Prepared(
+    _SPENT_UPDATES.with_only_columns(updates.c.sha256)
+    .where(rounds.c.closed_at <= bindparam("closed_by"))
+    .distinct()
+    .order_by(updates.c.sha256)
+    .limit(bindparam("at_most"))
+)
 COUNT_ACCEPTED = Prepared(
     update(rounds)
     .where(rounds.c.id == bindparam("of_round"))
@@ -75,14 +82,13 @@ class UpdateQuestions(Connected):
 
     def first_closed_with_updates(self) -> float:
         """When the first of the closed rounds that still have updates on disk was closed."""
-        found = self._connection.scalar(_FIRST_SPENT)
+        found = self._the(_FIRST_SPENT).at
         return math.inf if found is None else float(found)
 
     def spent_updates(self, *, closed_by: float, limit: int) -> list[str]:
         """Names of stored updates whose rounds were closed by then."""
-        spent = _SPENT_UPDATES.where(rounds.c.closed_at <= closed_by).subquery()
-        names = select(spent.c.sha256).distinct().order_by(spent.c.sha256).limit(limit)
-        return list(self._connection.scalars(names))
+        rows = self._all(_SPENT_NAMES, closed_by=closed_by, at_most=limit)
+        return [row.sha256 for row in rows]
 
 
 class UpdateChanges(UpdateQuestions, Historian):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 import pytest
+import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pocketfed.device_sim import graph_trainer
@@ -287,6 +288,25 @@ def test_the_graph_is_traced_once_whatever_the_phones_own(artifact, make_example
         trainer.train(artifact.checkpoint, make_examples(count), plan=plan, rng=rng)
         trainer.evaluate(artifact.checkpoint, make_examples(count))
     assert len(traced) == 2
+
+
+def test_steps_of_dense_layers_are_fused_those_with_a_convolution_are_not(artifact):
+    dense = tf.compat.v1.GraphDef.FromString(artifact.graph)
+    assert graph_trainer._program_of(artifact.graph).is_fused
+    dense.node.add(name="train/filtered", op="Conv2D")
+    assert not graph_trainer._program_of(dense.SerializeToString()).is_fused
+
+
+def test_a_graph_trains_to_the_same_bits_whoever_came_before(artifact, make_examples):
+    plan, mine, trained = Plan(epochs=2), make_examples(17, seed=1), []
+    for others in ([], [40, 3]):
+        trainer = graph(artifact)
+        for count in [*others, 17]:
+            examples = mine if count == 17 else make_examples(count, seed=2)
+            rng = np.random.default_rng(0)
+            result = trainer.train(artifact.checkpoint, examples, plan=plan, rng=rng)
+        trained.append(result.delta.vector)
+    np.testing.assert_array_equal(*trained)
 
 
 def test_makers_of_graph_trainers_travel_to_other_processes(artifact):
