@@ -20,7 +20,8 @@ ARROWS = {
 }
 # Third-party name -> the places that may import it; a folder stands for all in it.
 CONFINED = {
-    "tensorflow": ["model_export", "device_sim/graph_trainer.py"],
+    "tensorflow": ["model_export", "device_sim/graph_trainer.py", "device_sim/tff/rounds.py"],
+    "tensorflow_federated": ["device_sim/tff/rounds.py"],
     "keras": ["model_export"],
     "flask": [
         "server/app.py",
