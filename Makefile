@@ -10,7 +10,7 @@ TFF_PINS := device_sim/tff/pins.txt device_sim/tff/overrides.txt
 
 TESTS := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test test-slow test-all tff check bench paper-fast paper-full package clean
+.PHONY: demo test test-slow test-all tff tff-test check bench paper-fast paper-full package clean
 
 # Federated learning in front of your eyes: export, server, 100 phones, report in build/demo.
 demo: $(READY)
@@ -29,6 +29,10 @@ test-all: $(READY)
 
 # TensorFlow Federated in .venv-tff, the independent check of docs/tff.md.
 tff: .venv-tff/ready
+
+# The same rounds here and in TFF, weight by weight.
+tff-test: $(READY) .venv-tff/ready
+	POCKETFED_REQUIRE_ALL=1 $(BIN)/python -m pytest -rP tests/device_sim/tff
 
 check: $(READY) build/pocketfed
 	$(BIN)/ruff format --check .
