@@ -64,7 +64,7 @@ def beside(folder: Path, *, is_quick: bool) -> list[Result]:
 def environment(name: str) -> Path:
     """The interpreter of a peer's environment, which is made when it is not there."""
     if name == "tff":
-        _call(["make", "-C", str(ROOT), "tff"])
+        _call(["make", "--silent", "-C", str(ROOT), "tff"])
         return ROOT / ".venv-tff" / "bin" / "python"
     place = BUILD / name
     python, is_ready = place / "bin" / "python", place / "ready"

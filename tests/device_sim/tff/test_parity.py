@@ -3,11 +3,12 @@
 import fcntl
 import os
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from pocketfed.client import AdminClient, Session
 from pocketfed.device_sim.data.examples import Examples
 from pocketfed.device_sim.fleet import FleetSettings, VirtualClock, VirtualFleet
@@ -34,12 +35,15 @@ RATES = {"mnist_2nn": 1e-3, "mnist_cnn": 1e-3}
 TOLERANCE = 1e-5
 
 
+AS_USUAL = RoundSettings(goal=GOAL, rounds=ROUNDS, retry=RetryWindow(min_s=5.0, max_s=60.0))
+
+
 @dataclass(frozen=True)
 class Case:
     """The settings of a task, its model, and who trains."""
 
     model: str = "mnist_2nn"
-    settings: dict[str, object] = field(default_factory=dict)
+    settings: RoundSettings = AS_USUAL
     is_litert: bool = False
 
 
@@ -47,17 +51,19 @@ CASES = {
     "2nn": Case(is_litert=True),
     "cnn": Case("mnist_cnn"),
     "clipped, momentum": Case(
-        settings={
-            "aggregator": WeightedMean(clip_norm=0.02),
-            "server_optimizer": Sgd(learning_rate=0.7, momentum=0.9),
-        }
+        settings=replace(
+            AS_USUAL,
+            aggregator=WeightedMean(clip_norm=0.02),
+            server_optimizer=Sgd(learning_rate=0.7, momentum=0.9),
+        )
     ),
-    "adam": Case(settings={"server_optimizer": Adam(learning_rate=1e-3, tau=1e-4)}),
+    "adam": Case(settings=replace(AS_USUAL, server_optimizer=Adam(learning_rate=1e-3, tau=1e-4))),
     "unweighted, yogi": Case(
-        settings={
-            "aggregator": Mean(),
-            "server_optimizer": Yogi(learning_rate=1e-3, beta_1=0.8, tau=2e-4),
-        }
+        settings=replace(
+            AS_USUAL,
+            aggregator=Mean(),
+            server_optimizer=Yogi(learning_rate=1e-3, beta_1=0.8, tau=2e-4),
+        )
     ),
 }
 
@@ -108,9 +114,6 @@ def ours(folder: Path, case: Case, artifact: Artifact) -> None:
     from pocketfed.model_export.layers import described_zoo
 
     clock, cohorts = VirtualClock(), defaultdict(list)
-    settings = RoundSettings(
-        goal=GOAL, rounds=ROUNDS, retry=RetryWindow(min_s=5.0, max_s=60.0), **case.settings
-    )
 
     def note(record):
         if record.outcome is SessionOutcome.ACCEPTED:
@@ -121,7 +124,11 @@ def ours(folder: Path, case: Case, artifact: Artifact) -> None:
     with Session("http://server", app=app.wsgi_app) as session:
         admin = AdminClient(session, token=server.admin_token)
         admin.create_task(
-            "digits", artifact=artifact, population="people", plan=plan_of(case), settings=settings
+            "digits",
+            artifact=artifact,
+            population="people",
+            plan=plan_of(case),
+            settings=case.settings,
         )
         fleet = VirtualFleet(
             FleetSettings(population="people", seed=SEED),
@@ -142,7 +149,7 @@ def ours(folder: Path, case: Case, artifact: Artifact) -> None:
         artifact=artifact,
         model=described_zoo(case.model),
         plan=plan_of(case),
-        settings=settings,
+        settings=case.settings,
         owned=OWNED,
         seed=SEED,
         cohorts=[cohorts[number] for number in range(1, ROUNDS + 1)],
