@@ -3,9 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
+# TensorFlow Federated runs on no other Python, and beside nothing else: an environment of its own.
+TFF_PYTHON ?= python3.11
+TFF_BIN := .venv-tff/bin
+TFF_PINS := device_sim/tff/pins.txt device_sim/tff/overrides.txt
+
 TESTS := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test test-slow test-all check bench paper-fast paper-full package clean
+.PHONY: demo test test-slow test-all tff tff-test check bench paper-fast paper-full package clean
 
 # Federated learning in front of your eyes: export, server, 100 phones, report in build/demo.
 demo: $(READY)
@@ -21,6 +26,13 @@ test-slow: $(READY)
 # Both in one run, which imports TensorFlow and makes what tests share once: for CI.
 test-all: $(READY)
 	$(TESTS)
+
+# TensorFlow Federated in .venv-tff, the independent check of docs/tff.md.
+tff: .venv-tff/ready
+
+# The same rounds here and in TFF, weight by weight.
+tff-test: $(READY) .venv-tff/ready
+	POCKETFED_REQUIRE_ALL=1 $(BIN)/python -m pytest -rP tests/device_sim/tff
 
 check: $(READY) build/pocketfed
 	$(BIN)/ruff format --check .
@@ -57,6 +69,18 @@ $(READY): setup.py pyproject.toml constraints.txt
 	@echo "Installing pocketfed and what it needs into .venv (a few minutes the first time) ..."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	@touch $@
+
+.venv-tff/ready: $(TFF_PINS)
+	@$(TFF_PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || { \
+	    echo "TensorFlow Federated needs Python 3.11, which $(TFF_PYTHON) is not: install it, or" \
+	        "name it with make tff TFF_PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "Installing TensorFlow Federated into .venv-tff (half a minute) ..."
+	@rm -rf .venv-tff
+	$(TFF_PYTHON) -m venv .venv-tff
+	$(TFF_BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(TFF_BIN)/uv pip install --quiet --compile-bytecode --python $(TFF_BIN)/python \
+	    --override device_sim/tff/overrides.txt -r device_sim/tff/pins.txt
 	@touch $@
 
 # Type checkers find the package pocketfed under this link: the repository root is the package.

@@ -37,6 +37,8 @@ DEVICES = [
 ]
 # Curves for TensorBoard, without TensorFlow.
 TENSORBOARD = ["tensorboardX>=2.6"]
+# In an environment of its own, see docs/tff.md: never part of another extra.
+TFF = ["tensorflow-federated==0.87.0; python_version < '3.12'"]
 EXPORT = ["tensorflow>=2.21", "ai-edge-litert>=2.1.5", "safetensors>=0.5", "flatbuffers>=24.3"]
 
 DEV = [
@@ -75,7 +77,10 @@ setup(
         ),
     ],
     package_dir={"pocketfed": "."},
-    package_data={"pocketfed.server": ["page/templates/*.html", "page/static/*"]},
+    package_data={
+        "pocketfed.server": ["page/templates/*.html", "page/static/*"],
+        "pocketfed.device_sim.tff": ["*.txt"],
+    },
     install_requires=BASE,
     extras_require={
         "export": EXPORT,
@@ -84,6 +89,7 @@ setup(
         "ray": RAY,
         "devices": DEVICES,
         "tensorboard": TENSORBOARD,
+        "tff": TFF,
         "dev": DEV,
         "all": sorted({*EXPORT, *SCALED, *RAY, *DEVICES, *TENSORBOARD}),
     },

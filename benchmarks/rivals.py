@@ -1,7 +1,7 @@
 """The same rounds in other simulators, each in an environment of its own, beside ours.
 
-An environment is made under build/peers the first time, from pinned versions in benchmarks/peers. A
-peer's processes carry a mark: what it leaves behind is found by it, and ended.
+An environment is made the first time, from pinned versions: TFF's by `make tff`, the others under
+build/peers. A peer's processes carry a mark: what it leaves behind is found by it, and ended.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from pocketfed.device_sim.data.datasets import fetch
 from pocketfed.device_sim.data.sharing import Sampled
 from results import Result
 
+ROOT = Path(__file__).parents[1]
 PEERS = Path(__file__).parent / "peers"
-BUILD = Path(__file__).parents[1] / "build" / "peers"
+BUILD = ROOT / "build" / "peers"
 NAMES = {"flower": "Flower 1.41", "tff": "TFF 0.87"}
 PHONES, COHORT, EXAMPLES = 100, 10, 600
 WARM_UP = 2
@@ -62,6 +63,9 @@ def beside(folder: Path, *, is_quick: bool) -> list[Result]:
 
 def environment(name: str) -> Path:
     """The interpreter of a peer's environment, which is made when it is not there."""
+    if name == "tff":
+        _call(["make", "--silent", "-C", str(ROOT), "tff"])
+        return ROOT / ".venv-tff" / "bin" / "python"
     place = BUILD / name
     python, is_ready = place / "bin" / "python", place / "ready"
     if is_ready.exists():
@@ -71,16 +75,14 @@ def environment(name: str) -> Path:
     shutil.rmtree(place, ignore_errors=True)
     _call([_python311(), "-m", "venv", str(place)])
     _call([str(python), "-m", "pip", "install", "--quiet", "uv"])
-    overrides = PEERS / f"{name}.overrides.txt"
-    flags = ["--override", str(overrides)] if overrides.exists() else []
     pins = ["-r", str(PEERS / f"{name}.txt")]
-    _call([str(place / "bin" / "uv"), "pip", "install", "--python", str(python), *flags, *pins])
+    _call([str(place / "bin" / "uv"), "pip", "install", "--python", str(python), *pins])
     is_ready.touch()
     return python
 
 
 def _python311() -> str:
-    """Both peers run on it, TFF on no newer one."""
+    """What the peers' pins are for."""
     if sys.version_info[:2] == (3, 11):
         return sys.executable
     found = shutil.which("python3.11")

@@ -15,10 +15,20 @@ from .flags import Values
 from .parsing import optional_path, required
 from .scenario import ROUNDS, Scenario
 from .scenario_file import read_scenario
+from .trainers import TFF
 
 FILES = (".yaml", ".yml")
 # How a scenario is run, and where, is no part of it.
-BESIDE_A_FILE = {"out", "workers", "trainer", "transport", "server", "admin_token", "data_dir"}
+BESIDE_A_FILE = {
+    "out",
+    "workers",
+    "trainer",
+    "tff_aggregator",
+    "transport",
+    "server",
+    "admin_token",
+    "data_dir",
+}
 ALWAYS_THERE = {"help", "helpfull", "debug"}
 
 
@@ -27,10 +37,17 @@ def asked(word: str, values: Values) -> tuple[Scenario, Artifact, Dataset]:
 
     Raises ConfigError, DataError and what reading an artifact raises.
     """
+    if values["tff_aggregator"].present and values.trainer != TFF:
+        raise ConfigError("tff_aggregator", values.tff_aggregator, "it needs --trainer=tff")
     scenario, artifact, dataset = (
         _by_file(Path(word), values) if word.endswith(FILES) else _by_flags(word, values)
     )
-    return replace(scenario, trainer=values.trainer, workers=values.workers), artifact, dataset
+    run = {
+        "trainer": values.trainer,
+        "tff_aggregator": values.tff_aggregator,
+        "workers": values.workers,
+    }
+    return replace(scenario, **run), artifact, dataset
 
 
 def _by_file(path: Path, values: Values) -> tuple[Scenario, Artifact, Dataset]:

@@ -57,12 +57,18 @@ def _baselines(values: Values) -> None:
 
 def _simulate(words: list[str], values: Values) -> None:
     from .asking import asked
+    from .in_tff import in_tff
     from .simulation import live, virtual
+    from .trainers import TFF
 
     (word,) = exactly(words, "TASK or FILE.yaml")
     scenario, artifact, dataset = asked(word, values)
     out = Path(required(values, "out"))
-    if values.transport == "wsgi":
+    if scenario.trainer == TFF:
+        summary = in_tff(
+            scenario, artifact=artifact, dataset=dataset, out=out, transport=values.transport
+        )
+    elif values.transport == "wsgi":
         summary = virtual(scenario, artifact=artifact, dataset=dataset, out=out)
     else:
         summary = live(

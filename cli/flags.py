@@ -173,9 +173,18 @@ def simulate(values: Values) -> None:
     flags.DEFINE_enum(
         "trainer",
         "litert",
-        ["litert", "graph"],
+        ["litert", "graph", "tff"],
         "litert: phones train the model file in LiteRT, as real ones do; graph: in TensorFlow, of "
-        "an artifact exported with --graph, and some of them in both",
+        "an artifact exported with --graph, and some of them in both; tff: TensorFlow Federated "
+        "makes the rounds, without a server (docs/tff.md)",
+        flag_values=values,
+    )
+    flags.DEFINE_enum(
+        "tff_aggregator",
+        "mean",
+        ["mean", "clipped", "robust", "compressed"],
+        "with --trainer=tff: the mean of --aggregator, or with TFF's adaptive clipping, that and "
+        "zeroing, or these and 8 bits",
         flag_values=values,
     )
     flags.DEFINE_string(

@@ -18,7 +18,7 @@ from ..protocol import wire
 from ..protocol.artifact import MANIFEST
 from .scenario import Scenario
 from .setting import Setting
-from .trainers import facts_of
+from .trainers import TFF, facts_of
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,19 @@ class Ran:
         return (
             ("Local training", local),
             ("A round", goal),
-            ("Trainer", scenario.trainer),
+            ("Trainer", _trainer(scenario)),
             ("Codecs, the best first", ", ".join(settings.codecs)),
             self.setting.shared_out,
             *facts_of(self.setting.trainers, self.tallies),
             (f"Artifact {artifact.manifest.name}, SHA-256 of its manifest", manifest),
             ("Model, SHA-256", wire.sha256(artifact.model)),
         )
+
+
+def _trainer(scenario: Scenario) -> str:
+    if scenario.trainer != TFF:
+        return scenario.trainer
+    return f"TensorFlow Federated makes the rounds; its aggregator: {scenario.tff_aggregator}"
 
 
 def _silently(_: str) -> None:

@@ -8,6 +8,7 @@ from ..device_sim.baselines import BaselineKind
 from ..device_sim.conditions import Conditions
 from ..device_sim.data.sharing import Partition
 from ..device_sim.fleet import FleetSettings
+from ..device_sim.tff import MEAN
 from ..protocol.plan import Plan, RetryWindow, RoundSettings
 from .trainers import LITERT
 
@@ -23,7 +24,8 @@ class Scenario:
     one for each of its natural owners. The run ends when ``target`` accuracy is reached, the task
     has committed ``settings.rounds`` rounds, or ``limit_s`` seconds of the fleet's clock have
     passed. One of ``measure_every`` checkpoints is measured. ``trainer`` is one of
-    ``cli.trainers``. ``workers`` train, see ``workers_of``; with a server over HTTP they are
+    ``cli.trainers``; with that of TFF ``tff_aggregator`` is one of ``device_sim.tff``.
+    ``workers`` train, see ``workers_of``; with a server over HTTP they are
     threads of this process. ``baselines`` run after it.
     """
 
@@ -40,6 +42,7 @@ class Scenario:
     arrive_within_s: float = 1.0
     measure_every: int = 1
     trainer: str = LITERT
+    tff_aggregator: str = MEAN
     workers: str | None = "0"
     baselines: tuple[BaselineKind, ...] = ()
 

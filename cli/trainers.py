@@ -8,15 +8,17 @@ from ..device_sim.tallies import Tallies
 from ..device_sim.trainers import LiteRTTrainer, NewTrainer
 from ..protocol.artifact import Artifact
 
-LITERT, GRAPH = "litert", "graph"
+LITERT, GRAPH, TFF = "litert", "graph", "tff"
 
 
 def trainers_of(name: str, artifact: Artifact) -> NewTrainer:
     """The phones' runtime, or the artifact's graph, which is then held against it on a sample.
 
+    Where TFF trains, the runtime evaluates.
+
     Raises DamagedArtifact for an artifact that was exported without a graph.
     """
-    if name == LITERT:
+    if name in (LITERT, TFF):
         return LiteRTTrainer
     return EqualitySample(fast=GraphTrainers(artifact.graph), trusted=LiteRTTrainer)
 

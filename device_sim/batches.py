@@ -85,6 +85,20 @@ class Feed:
         )
 
 
+def drawn(
+    count: int, *, plan: Plan, width: int, rng: np.random.Generator, takes_seed: bool
+) -> tuple[npt.NDArray[np.int64], list[Steps]]:
+    """Which of ``count`` examples take part in a local training, and its passes over them.
+
+    At most ``plan.max_examples`` do, the same in all passes; steps count places among them.
+    """
+    rows = np.arange(count)
+    if count > plan.max_examples:
+        rows = rng.permutation(count)[: plan.max_examples]
+    passes = passes_of(len(rows), plan=plan, width=width, rng=rng, takes_seed=takes_seed)
+    return rows, passes
+
+
 def passes_of(
     count: int, *, plan: Plan, width: int, rng: np.random.Generator, takes_seed: bool
 ) -> list[Steps]:

@@ -40,6 +40,7 @@ class Purpose(IntEnum):
     TRACE = 29
     LOOKED_AT = 30
     BASELINE = 31
+    COHORT = 32
 
 
 def stream(seed: int, purpose: Purpose, *keys: int) -> np.random.Generator:

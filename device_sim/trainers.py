@@ -20,7 +20,7 @@ from ..protocol.errors import ConfigError, DamagedArtifact, DataError
 from ..protocol.plan import Plan
 from ..protocol.weights import Vector, Weights
 from ..runtime import Array, Runtime
-from .batches import Feed, Steps, passes_of
+from .batches import Feed, Steps, drawn
 from .data.examples import Examples
 
 Losses = npt.NDArray[np.float32]
@@ -89,18 +89,17 @@ class LocalTrainer(ABC):
     ) -> LocalResult:
         """Shuffles before each pass; at most ``plan.max_examples`` take part, the same in all."""
         self._require_plan(plan, examples)
-        chosen = examples
-        if len(examples) > plan.max_examples:
-            chosen = examples.take(rng.permutation(len(examples))[: plan.max_examples])
-        feed, count = Feed.of(chosen, self._manifest, "train"), len(chosen)
         width, takes_seed = self._manifest.batch_size, self._takes_seed
-        passes = passes_of(count, plan=plan, width=width, rng=rng, takes_seed=takes_seed)
+        rows, passes = drawn(len(examples), plan=plan, width=width, rng=rng, takes_seed=takes_seed)
+        is_whole = len(rows) == len(examples)
+        chosen = examples if is_whole else examples.take(rows)
+        feed = Feed.of(chosen, self._manifest, "train")
         steps, rate = Steps.one_after_another(passes), np.array(plan.learning_rate, np.float32)
         delta, losses = self._take(steps, feed, weights.vector, rate)
         last = passes[-1]
         return LocalResult(
             delta=Weights(self._spec, delta),
-            num_examples=count,
+            num_examples=len(rows),
             loss=last.mean(losses[-len(last) :]),
             steps=len(steps),
         )
