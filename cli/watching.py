@@ -14,6 +14,10 @@ HOPELESS = 50
 LOOK_EVERY_S = 60.0
 
 
+class Hopeless(ConfigError):
+    """Nothing but failures: a run that cannot go on, most often because it diverged."""
+
+
 class Hopes:
     """Counts sessions that fail in a row; a run of nothing else cannot reach its goal."""
 
@@ -35,10 +39,10 @@ class Hopes:
         return self._failures >= HOPELESS
 
     def require(self, task: str) -> None:
-        """Raises ConfigError with the reason of the last failure once hope is gone."""
+        """Raises Hopeless with the reason of the last failure once hope is gone."""
         if self.are_gone:
             reason = f"{self._failures} sessions in a row failed, the last because {self._detail}"
-            raise ConfigError("task", task, reason)
+            raise Hopeless("task", task, reason)
 
 
 class Lookout:
