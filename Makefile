@@ -56,7 +56,7 @@ paper-fast: $(READY)
 
 paper-full: $(READY)
 	$(BIN)/python -m pocketfed.paper --exhibit=figure_1 --exhibit=table_1 --exhibit=table_2 \
-	    --exhibit=int8 --page=docs/paper.md
+	    --exhibit=int8 --exhibit=shakespeare_small --exhibit=shakespeare --page=docs/paper.md
 
 # sdist and wheel, in dist/.
 package: $(READY)

@@ -15,6 +15,8 @@ TITLES = {
     "table_1": "Table 1: the 2NN at E=1",
     "table_2": "Table 2: the CNN at C=0.1",
     "int8": "The same cells with int8 deltas",
+    "shakespeare": "Table 2: the LSTM on Shakespeare at C=0.1",
+    "shakespeare_small": "The LSTM on 40 roles of Shakespeare at C=0.1, not in the paper",
 }
 
 
@@ -77,12 +79,12 @@ def _table(cells: Sequence[Cell], results: Path) -> str:
 
 def _row(cell: Cell, results: Path) -> tuple[str, ...]:
     paper = "-" if cell.paper_rounds is None else str(cell.paper_rounds)
-    named = (f"`{cell.name}`", f"{cell.updates:g}", paper)
+    named = (f"`{cell.name}`", f"{round(cell.updates, 1):g}", paper)
     runs, best = _runs(cell, results), best_run(cell, results)
     if best is None:
         return (*named, "not run", *[""] * 6)
     ratio, sent = "", ""
-    ours = f"{best.best_accuracy:.2%} in {best.points[-1].round}"
+    ours = best.reached
     if (rounds := best.rounds_to_target) is not None:
         ours = f"{rounds:.1f}"
         ratio = "" if cell.paper_rounds is None else f"{rounds / cell.paper_rounds:.2f}"

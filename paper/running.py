@@ -19,14 +19,14 @@ import msgspec
 
 from .. import __version__
 from ..cli.simulation import virtual
+from ..cli.watching import Hopeless
 from ..device_sim.data.dataset import Dataset
 from ..device_sim.report.target import crossing, value_at
 from ..protocol.artifact import Artifact
 from ..protocol.record import Record
 from .cells import Cell
 from .rates import learning_rate, search
-
-EVALUATE_BATCH = 1000
+from .setups import Setup
 
 
 class Point(Record, frozen=True, kw_only=True):
@@ -40,6 +40,7 @@ class Point(Record, frozen=True, kw_only=True):
 class Run(Record, frozen=True, kw_only=True):
     """One cell at one learning rate; ``rounds`` is how many it was given at most.
 
+    A run that diverged until no client could report has no ``points`` and no ``checkpoint``.
     ``bytes_up`` and ``bytes_down`` are what the clients of a round sent and received on average.
     """
 
@@ -62,12 +63,19 @@ class Run(Record, frozen=True, kw_only=True):
 
     @property
     def best_accuracy(self) -> float:
-        return max(self.accuracy)
+        return max(self.accuracy, default=0.0)
 
     @property
     def rounds_to_target(self) -> float | None:
         place = crossing(self.accuracy, self.target)
         return None if place is None else value_at(place, [point.round for point in self.points])
+
+    @property
+    def reached(self) -> str:
+        """The best accuracy, and in how many rounds."""
+        if not self.points:
+            return "diverged"
+        return f"{self.best_accuracy:.2%} in {self.points[-1].round}"
 
     @property
     def bytes_to_target(self) -> float | None:
@@ -78,9 +86,12 @@ class Run(Record, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """Where cells are run: ``results`` are kept, ``scratch`` holds models and unfinished runs."""
+    """Where cells are run: ``results`` are kept, ``scratch`` holds models and unfinished runs.
 
-    dataset: Dataset
+    ``dataset_of`` brings the data of a setup into memory.
+    """
+
+    dataset_of: Callable[[Setup], Dataset]
     results: Path
     scratch: Path
     workers: int
@@ -110,12 +121,16 @@ class Bench:
 
     def _made(self, cell: Cell, rate: float, rounds: int) -> Run:
         out = self.scratch / cell.name / f"{rate:.4g}"
-        artifact = artifact_of(cell.model, cell.batch_size, self.scratch / "artifacts")
+        artifact = artifact_of(cell.setup, cell.batch_size, self.scratch / "artifacts")
         began_s = _cpu_s()
         scenario = cell.scenario(rate, rounds=rounds, seed=self.seed)
         scenario = replace(scenario, workers=str(self.workers))
-        virtual(scenario, artifact=artifact, dataset=self.dataset, out=out)
-        rows = _rows(out / "rounds.csv")
+        dataset = self.dataset_of(cell.setup)
+        try:
+            virtual(scenario, artifact=artifact, dataset=dataset, out=out, wrapped=cell.wrapped)
+            rows = _rows(out / "rounds.csv")
+        except Hopeless:
+            rows = []
         shutil.rmtree(out)
         return Run(
             cell=cell.name,
@@ -131,28 +146,28 @@ class Bench:
                 )
                 for row in rows
             ),
-            bytes_up=round(fmean(float(row["bytes_up"]) for row in rows[1:]), 1),
-            bytes_down=round(fmean(float(row["bytes_down"]) for row in rows[1:]), 1),
+            bytes_up=_mean(rows, "bytes_up"),
+            bytes_down=_mean(rows, "bytes_down"),
             cpu_s=round(_cpu_s() - began_s, 1),
-            checkpoint=rows[-1]["checkpoint"],
+            checkpoint=rows[-1]["checkpoint"] if rows else "",
             version=__version__,
             measured_on=date.today().isoformat(),
         )
 
 
 @cache
-def artifact_of(model: str, batch_size: int, folder: Path, seed: int = 0) -> Artifact:
-    """A model of the zoo for batches of this size, exported once; ``seed`` draws its weights."""
+def artifact_of(setup: Setup, batch_size: int, folder: Path, seed: int = 0) -> Artifact:
+    """The model of a setup for batches of this size, exported once; ``seed`` draws its weights."""
     from ..model_export import export_zoo
 
-    out = folder / f"{model}-B{batch_size}-seed{seed}"
+    out = folder / f"{setup.model}-B{batch_size}-seed{seed}"
     if out.is_dir():
         return Artifact.read(out)
     return export_zoo(
-        model,
+        setup.model,
         out=out,
         batch_size=batch_size,
-        evaluate_batch_size=EVALUATE_BATCH,
+        evaluate_batch_size=setup.tests_at_once,
         graph=True,
         seed=seed,
     )
@@ -161,7 +176,7 @@ def artifact_of(model: str, batch_size: int, folder: Path, seed: int = 0) -> Art
 def line_of(run: Run) -> str:
     """A run in a line."""
     rounds = run.rounds_to_target
-    what = f"best {run.best_accuracy:.2%} in {run.points[-1].round} rounds"
+    what = f"best {run.reached} rounds" if run.points else run.reached
     if rounds is not None:
         what = f"{run.target:.0%} after {rounds:.1f} rounds"
     return f"{run.cell} at {run.learning_rate:.4g}: {what}; {run.cpu_s:.0f} CPU s"
@@ -170,6 +185,11 @@ def line_of(run: Run) -> str:
 def _rows(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def _mean(rows: list[dict[str, str]], column: str) -> float:
+    """Over the rounds; the first row is the checkpoint from which all begins."""
+    return round(fmean([float(row[column]) for row in rows[1:]] or [0.0]), 1)
 
 
 def _cpu_s() -> float:

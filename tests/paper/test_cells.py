@@ -1,6 +1,9 @@
 """Cells say what the paper says, and simulate it."""
 
 import pytest
+from pocketfed.device_sim.baselines import FullBatchTrainers
+from pocketfed.device_sim.data.sharing import Iid, Natural
+from pocketfed.device_sim.trainers import LiteRTTrainer
 from pocketfed.paper.cells import Cell
 from pocketfed.paper.exhibits import EXHIBITS, TABLE_1, TABLE_2, cell_named
 
@@ -27,6 +30,49 @@ def test_every_entry_of_the_tables_is_a_cell() -> None:
 )
 def test_the_updates_per_round_are_those_of_table_2(name: str, updates: float) -> None:
     assert cell_named(name).updates == updates
+
+
+@pytest.mark.parametrize(
+    ("name", "updates"),
+    [
+        ("shakespeare-iid-C0.1-E5-Binf", 5),
+        ("shakespeare-non-iid-C0.1-E1-B10", 3.516),
+        ("shakespeare-small-non-iid-C0.1-E5-B10", 13.888),
+    ],
+)
+def test_the_updates_of_clients_of_different_sizes_are_those_of_the_mean_one(
+    name: str, updates: float
+) -> None:
+    assert cell_named(name).updates == pytest.approx(updates, abs=0.001)
+
+
+def test_the_small_plays_are_never_taken_for_the_papers() -> None:
+    assert len(EXHIBITS["shakespeare"]) == len(EXHIBITS["shakespeare_small"]) == 12
+    for cell in EXHIBITS["shakespeare_small"]:
+        assert cell.name.startswith("shakespeare-small-")
+        assert cell.paper_rounds is None
+        assert cell.target < 0.54
+    for cell in EXHIBITS["shakespeare"]:
+        assert cell.target == 0.54
+        assert cell.paper_rounds is not None
+
+
+def test_roles_are_shared_out_by_nature_and_dealt_evenly_in_the_iid_version() -> None:
+    by_role, dealt = (
+        cell_named(f"shakespeare-small-{name}-C0.1-E5-B10").scenario(1.0, rounds=1, seed=0)
+        for name in ("non-iid", "iid")
+    )
+    assert (by_role.partition, dealt.partition) == (Natural(), Iid())
+    assert by_role.phones == dealt.phones == 40
+    assert by_role.settings.goal == 4
+
+
+def test_a_batch_without_end_is_one_step_on_all_that_a_client_has() -> None:
+    cell = cell_named("shakespeare-non-iid-C0.1-E5-Binf")
+    assert cell.wrapped(LiteRTTrainer) == FullBatchTrainers(LiteRTTrainer)
+    assert cell.batch_size == 50
+    batched = cell_named("shakespeare-non-iid-C0.1-E5-B10")
+    assert batched.wrapped(LiteRTTrainer) is LiteRTTrainer
 
 
 @pytest.mark.parametrize(("fraction", "goal"), [(0.0, 1), (0.1, 10), (0.2, 20), (1.0, 100)])

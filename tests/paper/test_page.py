@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pocketfed.paper.exhibits import EXHIBITS, cell_named
 from pocketfed.paper.page import best_run, rewritten
-from pocketfed.paper.running import Point, Run
+from pocketfed.paper.running import Point, Run, line_of
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "paper" / "results"
@@ -46,6 +46,16 @@ def test_a_cell_is_set_beside_the_paper(tmp_path: Path) -> None:
     assert page.startswith("a ")
     assert page.endswith(" b")
     assert "| not run |" in page
+
+
+def test_a_run_that_diverged_is_said_to_have(tmp_path: Path) -> None:
+    folder = tmp_path / RUN.cell
+    folder.mkdir()
+    run = Run.of({**_fields(RUN), "points": (), "bytes_up": 0.0, "checkpoint": ""})
+    (folder / "10.json").write_bytes(run.to_json())
+    page = rewritten("<!-- results: begin --><!-- results: end -->", tmp_path)
+    assert f"| `{RUN.cell}` | 60 | 87 | diverged |" in page
+    assert "diverged" in line_of(run)
 
 
 def test_of_several_rates_the_soonest_counts(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pocketfed.device_sim.data.datasets import fetch
 from pocketfed.paper.averaging import mixtures
 from pocketfed.paper.exhibits import cell_named
 from pocketfed.paper.running import Bench, Run, artifact_of, line_of
+from pocketfed.paper.setups import TWO_NN
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +26,7 @@ def dataset():
 def bench(dataset, tmp_path: Path) -> Bench:
     said: list[str] = []
     return Bench(
-        dataset=dataset,
+        dataset_of=lambda setup: dataset,
         results=tmp_path / "results",
         scratch=tmp_path / "scratch",
         workers=0,
@@ -61,5 +62,5 @@ def test_the_average_of_two_models_of_one_start_is_better_than_both(dataset, tmp
     assert different.middle > max(different.parents)
     assert len(shared.losses) == 50
     assert (shared.thetas[0], shared.thetas[-1]) == (-0.2, 1.2)
-    manifest = artifact_of("mnist_2nn", 50, tmp_path).manifest
+    manifest = artifact_of(TWO_NN, 50, tmp_path).manifest
     assert (manifest.batch_size, manifest.plan.batch_size) == (50, 50)
