@@ -32,6 +32,8 @@ FUNCTIONS = ("train", "evaluate")
 SUMS = ("loss_sum", "correct_sum", "weight_sum")
 # What XLA is slower at than TensorFlow's own kernels.
 NOT_FUSED = ("Conv", "Pool", "While")
+# An unrolled recurrence has thousands of nodes, which XLA compiles for minutes in every process.
+MOST_FUSED = 500
 Tensors = Mapping[str, Any]
 
 
@@ -96,7 +98,9 @@ class _Function:
 
     @property
     def is_dense(self) -> bool:
-        """Whether its work is matrix products and nothing that XLA is slow at."""
+        """Whether its work is a few matrix products and nothing that XLA is slow at."""
+        if len(self._body.node) > MOST_FUSED:
+            return False
         ops = {node.op for node in self._body.node}
         return "MatMul" in ops and not any(word in op for op in ops for word in NOT_FUSED)
 

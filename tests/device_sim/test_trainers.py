@@ -297,6 +297,14 @@ def test_steps_of_dense_layers_are_fused_those_with_a_convolution_are_not(artifa
     assert not graph_trainer._program_of(dense.SerializeToString()).is_fused
 
 
+def test_a_graph_of_very_many_nodes_is_not_left_to_xla(artifact, monkeypatch):
+    """Such as an unrolled recurrence, which it compiles for minutes in every process."""
+    graph_trainer._program_of.cache_clear()
+    monkeypatch.setattr(graph_trainer, "MOST_FUSED", 10)
+    assert not graph_trainer._program_of(artifact.graph).is_fused
+    graph_trainer._program_of.cache_clear()
+
+
 def test_a_graph_trains_to_the_same_bits_whoever_came_before(artifact, make_examples):
     plan, mine, trained = Plan(epochs=2), make_examples(17, seed=1), []
     for others in ([], [40, 3]):
