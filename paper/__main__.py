@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -14,13 +15,15 @@ from ..device_sim.data.images import MNIST
 from ..device_sim.data.shakespeare import SHAKESPEARE
 from .averaging import mixtures
 from .exhibits import EXHIBITS, FAST
-from .page import rewritten
-from .running import Bench, line_of
+from .page import write
+from .running import AnyCell, Bench
+from .runs import line_of
 from .setups import TWO_NN, Setup
+from .sweeps import SWEEPS, Sweep
 
 HERE = Path(__file__).parent
 FIGURE_1 = "figure_1"
-KNOWN = [FIGURE_1, "fast", "none", *EXHIBITS]
+KNOWN = [FIGURE_1, "fast", "none", *EXHIBITS, *SWEEPS]
 
 _EXHIBITS = flags.DEFINE_multi_enum(
     "exhibit",
@@ -49,12 +52,23 @@ def main(words: list[str]) -> None:
     for exhibit in _EXHIBITS.value:
         if exhibit in (FIGURE_1, "fast"):
             _figure_1(bench)
-        for cell in FAST if exhibit == "fast" else EXHIBITS.get(exhibit, ()):
-            if _CELL.value in cell.name:
-                print(f"best: {line_of(bench.search(cell))}", flush=True)
+        _sweeps(SWEEPS.get(exhibit, ()), bench)
+        _searches(FAST if exhibit == "fast" else EXHIBITS.get(exhibit, ()), bench)
     if _PAGE.value:
-        page = Path(_PAGE.value)
-        page.write_text(rewritten(page.read_text("utf-8"), results), "utf-8")
+        write(Path(_PAGE.value), results)
+
+
+def _sweeps(sweeps: Sequence[Sweep], bench: Bench) -> None:
+    for sweep in sweeps:
+        for cell in sweep.cells:
+            if _CELL.value in cell.name:
+                bench.sweep(cell, sweep.places)
+
+
+def _searches(cells: Sequence[AnyCell], bench: Bench) -> None:
+    for cell in cells:
+        if _CELL.value in cell.name:
+            print(f"best: {line_of(bench.search(cell))}", flush=True)
 
 
 @cache

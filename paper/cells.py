@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..cli.scenario import Scenario
 from ..cli.trainers import GRAPH
 from ..device_sim.baselines import FullBatchTrainers
 from ..device_sim.conditions import Conditions
+from ..device_sim.data.dataset import Dataset
 from ..device_sim.trainers import NewTrainer
 from ..protocol.codecs import FLOAT32
 from ..protocol.plan import Plan, RetryWindow, RoundSettings
 from .setups import Setup
 
+TEST, TRAIN = "test", "train"
+# Of so many training examples at most the loss is measured.
+_MEASURED = 10_000
 # A client that was turned away comes back at a uniform instant of this window.
 _RETRY = RetryWindow(min_s=60.0, max_s=300.0)
 
@@ -22,7 +26,8 @@ class Cell:
     """What a table says of one setting of FederatedAveraging, and how it is run here.
 
     ``fraction`` is C, ``epochs`` E, and ``batch`` B, None for infinite: all examples in one batch.
-    ``paper_rounds`` are those to ``target`` accuracy in the paper, None where it has none. The
+    ``paper_rounds`` are those to ``target`` accuracy in the paper, None where it has none; without
+    a target all rounds are run. ``measures`` says on which examples a checkpoint is measured. The
     search for the learning rate begins at 10 ** (``start`` / 3). Of ``measure_every`` rounds one is
     measured. ``codec`` is how deltas are sent.
     """
@@ -32,12 +37,13 @@ class Cell:
     fraction: float
     epochs: int
     batch: int | None
-    target: float
+    target: float | None
     paper_rounds: int | None
     most_rounds: int
     start: int = -3
     measure_every: int = 1
     codec: str = FLOAT32
+    measures: str = TEST
 
     @property
     def name(self) -> str:
@@ -50,7 +56,8 @@ class Cell:
             f"E{self.epochs}",
             f"B{batch}",
         ]
-        return "-".join([*words, self.codec] if self.codec != FLOAT32 else words)
+        unusual = {self.codec, self.measures} - {FLOAT32, TEST}
+        return "-".join([*words, *sorted(unusual)])
 
     @property
     def goal(self) -> int:
@@ -66,6 +73,12 @@ class Cell:
     def updates(self) -> float:
         """Local updates per client and round: u = E n / (K B)."""
         return self.epochs * (self.setup.examples / self.batch if self.batch else 1.0)
+
+    def measured(self, dataset: Dataset) -> Dataset:
+        """The data set with the examples as its test ones on which this cell is measured."""
+        if self.measures == TEST:
+            return dataset
+        return replace(dataset, test=dataset.train).tested_on(_MEASURED)
 
     def wrapped(self, trainers: NewTrainer) -> NewTrainer:
         """The clients' trainers; without batches they step once on all examples, however many."""

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from . import setups
 from .cells import Cell
+from .pooled import Pooled
 
 TWO_NN_TARGET, CNN_TARGET, SHAKESPEARE_TARGET = 0.97, 0.99, 0.54
 # Ours: what 40 roles allow.
 SMALL_TARGET, SMALL_ROUNDS = 0.30, 400
 # A search that finds nothing ends at so many times the paper's rounds.
 PATIENCE = 2.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Three ways to train one model on one data set."""
+
+    pooled: Pooled
+    fedsgd: Cell
+    fedavg: Cell
+
+
+def _cell_of(cells: Sequence[Cell], partition: str, epochs: int, batch: int | None) -> Cell:
+    sought = partition, epochs, batch
+    (found,) = (one for one in cells if (one.partition, one.epochs, one.batch) == sought)
+    return found
 
 
 def _two_nn(partition: str, fraction: float, batch: int | None, rounds: int) -> Cell:
@@ -123,7 +140,22 @@ TWO_NN = tuple(cell for cell in TABLE_1 if cell.fraction == 0.1)
 # The same cells with deltas of one byte a weight; the paper has no such column.
 INT8 = tuple(replace(cell, codec="int8", paper_rounds=None) for cell in (*TWO_NN, *TABLE_2))
 
-EXHIBITS = {
+# Updates of B=100, 20 passes over all examples at most; and what stands beside them.
+SGD = (
+    Pooled(setup=setups.TWO_NN, target=TWO_NN_TARGET, most_rounds=12_000),
+    Pooled(setup=setups.CNN, target=CNN_TARGET, most_rounds=12_000),
+)
+BASELINES: tuple[Comparison, ...] = tuple(
+    Comparison(
+        pooled=pooled,
+        fedsgd=_cell_of(cells, partition, 1, None),
+        fedavg=_cell_of(cells, partition, epochs, 10),
+    )
+    for pooled, cells, epochs in ((SGD[0], TWO_NN, 1), (SGD[1], TABLE_2, 5))
+    for partition in ("iid", "non-iid")
+)
+
+TABLES: dict[str, tuple[Cell, ...]] = {
     "two_nn": TWO_NN,
     "table_1": TABLE_1,
     "table_2": TABLE_2,
@@ -131,11 +163,13 @@ EXHIBITS = {
     "shakespeare": SHAKESPEARE,
     "shakespeare_small": SMALL,
 }
+_COMPARED = tuple(cell for row in BASELINES for cell in (row.fedsgd, row.fedavg))
+EXHIBITS: dict[str, tuple[Cell | Pooled, ...]] = {**TABLES, "baselines": (*SGD, *_COMPARED)}
 
 
 def cell_named(name: str) -> Cell:
-    """The cell of this name; raises KeyError."""
-    return {cell.name: cell for cells in EXHIBITS.values() for cell in cells}[name]
+    """The cell of a table by its name; raises KeyError."""
+    return {cell.name: cell for cells in TABLES.values() for cell in cells}[name]
 
 
 # What a few minutes allow.

@@ -5,11 +5,11 @@ from pocketfed.device_sim.baselines import FullBatchTrainers
 from pocketfed.device_sim.data.sharing import Iid, Natural
 from pocketfed.device_sim.trainers import LiteRTTrainer
 from pocketfed.paper.cells import Cell
-from pocketfed.paper.exhibits import EXHIBITS, TABLE_1, TABLE_2, cell_named
+from pocketfed.paper.exhibits import SMALL_TARGET, TABLE_1, TABLE_2, TABLES, cell_named
 
 
 def test_every_cell_has_a_name_of_its_own() -> None:
-    for cells in EXHIBITS.values():
+    for cells in TABLES.values():
         assert len({cell.name for cell in cells}) == len(cells)
 
 
@@ -47,12 +47,12 @@ def test_the_updates_of_clients_of_different_sizes_are_those_of_the_mean_one(
 
 
 def test_the_small_plays_are_never_taken_for_the_papers() -> None:
-    assert len(EXHIBITS["shakespeare"]) == len(EXHIBITS["shakespeare_small"]) == 12
-    for cell in EXHIBITS["shakespeare_small"]:
+    assert len(TABLES["shakespeare"]) == len(TABLES["shakespeare_small"]) == 12
+    for cell in TABLES["shakespeare_small"]:
         assert cell.name.startswith("shakespeare-small-")
         assert cell.paper_rounds is None
-        assert cell.target < 0.54
-    for cell in EXHIBITS["shakespeare"]:
+        assert cell.target == SMALL_TARGET < 0.54
+    for cell in TABLES["shakespeare"]:
         assert cell.target == 0.54
         assert cell.paper_rounds is not None
 
@@ -99,7 +99,7 @@ def test_without_batches_all_examples_are_one() -> None:
 
 
 def test_the_codec_is_part_of_the_name() -> None:
-    names = {cell.name for cell in EXHIBITS["int8"]}
+    names = {cell.name for cell in TABLES["int8"]}
     assert "cnn-iid-C0.1-E5-B10-int8" in names
     assert cell_named("cnn-iid-C0.1-E5-B10-int8").scenario(
         0.1, rounds=1, seed=0
