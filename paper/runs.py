@@ -17,7 +17,8 @@ class Point(Record, frozen=True, kw_only=True):
 class Run(Record, frozen=True, kw_only=True):
     """One cell at one learning rate; ``rounds`` is how many it was given at most.
 
-    A run that diverged until no client could report has no ``points`` and no ``checkpoint``.
+    The rounds of centralised SGD are updates; it keeps no ``checkpoint`` and sends nothing. A run
+    that diverged until no client could report has no ``points`` and no ``checkpoint`` either.
     ``bytes_up`` and ``bytes_down`` are what the clients of a round sent and received on average.
     """
 

@@ -57,6 +57,14 @@ def test_the_small_plays_are_never_taken_for_the_papers() -> None:
         assert cell.paper_rounds is not None
 
 
+def test_small_cells_of_few_updates_have_more_rounds() -> None:
+    rounds = {
+        name: cell_named(f"shakespeare-small-non-iid-C0.1-{name}").most_rounds
+        for name in ("E1-Binf", "E5-Binf", "E1-B10", "E5-B10")
+    }
+    assert rounds == {"E1-Binf": 1000, "E5-Binf": 400, "E1-B10": 1000, "E5-B10": 400}
+
+
 def test_roles_are_shared_out_by_nature_and_dealt_evenly_in_the_iid_version() -> None:
     by_role, dealt = (
         cell_named(f"shakespeare-small-{name}-C0.1-E5-B10").scenario(1.0, rounds=1, seed=0)
