@@ -22,9 +22,9 @@ import msgspec
 
 from .. import __version__
 from ..cli.simulation import virtual
-from ..cli.watching import Hopeless
 from ..device_sim.data.dataset import Dataset
 from ..protocol.artifact import Artifact
+from ..protocol.errors import HopelessRun
 from .cells import Cell
 from .pooled import Pooled
 from .rates import learning_rate, search
@@ -126,7 +126,7 @@ class Bench:
         try:
             virtual(scenario, artifact=artifact, dataset=dataset, out=out, wrapped=cell.wrapped)
             outcome = _Outcome.of(_rows(out / "rounds.csv"))
-        except Hopeless:
+        except HopelessRun:
             outcome = _Outcome(())
         shutil.rmtree(out)
         return outcome

@@ -4,7 +4,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from pocketfed.cli.watching import Hopeless
 from pocketfed.device_sim.report.baselines import BaselinePoint
 from pocketfed.paper import running
 from pocketfed.paper.cells import Cell
@@ -12,6 +11,7 @@ from pocketfed.paper.exhibits import SGD, cell_named
 from pocketfed.paper.pooled import Pooled
 from pocketfed.paper.running import Bench
 from pocketfed.paper.runs import line_of
+from pocketfed.protocol.errors import HopelessRun
 
 NAN = float("nan")
 
@@ -22,7 +22,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
     def failing(*_: object, out: Path, **__: object) -> None:
         out.mkdir(parents=True)
-        raise Hopeless("task", "it", "50 sessions in a row failed")
+        raise HopelessRun("task", "it", "50 sessions in a row failed")
 
     monkeypatch.setattr(running, "artifact_of", lambda *_: None)
     monkeypatch.setattr(running, "virtual", failing)
