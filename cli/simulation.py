@@ -88,6 +88,7 @@ def virtual(
     artifact: Artifact,
     dataset: Dataset,
     out: Path,
+    wrapped: Wrap = lambda trainers: trainers,
     observe: Observer = ignored,
 ) -> Summary:
     """Runs a scenario in this process on a virtual clock; the same seed gives the same bytes.
@@ -95,10 +96,13 @@ def virtual(
     The server's folder is ``out/server``, made anew, unless a run of the same scenario was killed
     there: then it goes on from the last safe point in ``out/points``, and ends as it would have.
     Its report is written before the baselines run, and once more with them. ``observe`` is told
-    every session as it ends, but for those of baselines.
+    every session as it ends, but for those of baselines. ``wrapped`` is put around the trainer of
+    the phones, as ``FullBatchTrainers`` are; a run that goes on must have the same.
     """
     require(scenario, artifact)
-    ran = _run(scenario, artifact=artifact, dataset=dataset, out=out, observe=observe)
+    ran = _run(
+        scenario, artifact=artifact, dataset=dataset, out=out, wrapped=wrapped, observe=observe
+    )
     summary = report(ran, out=out)
     if scenario.baselines:
         beside = out / "baselines"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ..device_sim.sessions import SessionOutcome, SessionRecord
 from ..protocol.admin import TaskList
-from ..protocol.errors import ConfigError
+from ..protocol.errors import HopelessRun
 from ..protocol.plan import RoundKind
 
 HOPELESS = 50
@@ -35,10 +35,10 @@ class Hopes:
         return self._failures >= HOPELESS
 
     def require(self, task: str) -> None:
-        """Raises ConfigError with the reason of the last failure once hope is gone."""
+        """Raises HopelessRun with the reason of the last failure once hope is gone."""
         if self.are_gone:
             reason = f"{self._failures} sessions in a row failed, the last because {self._detail}"
-            raise ConfigError("task", task, reason)
+            raise HopelessRun("task", task, reason)
 
 
 class Lookout:

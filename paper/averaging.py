@@ -26,8 +26,8 @@ from ..protocol.artifact import Artifact
 from ..protocol.plan import Plan
 from ..protocol.record import Record
 from ..protocol.weights import Weights
-from .cells import CLIENTS
 from .running import artifact_of
+from .setups import TWO_NN
 
 PLAN = Plan(epochs=20, batch_size=50, learning_rate=0.1)
 THETAS: tuple[float, ...] = tuple(float(theta) for theta in np.linspace(-0.2, 1.2, 50))
@@ -63,7 +63,7 @@ class Parent:
 def mixtures(dataset: Dataset, *, scratch: Path, seed: int = 0) -> tuple[Mixture, Mixture]:
     """The two panels of the figure: different initialisations, and a shared one."""
     here, there = (
-        Parent.of(artifact_of("mnist_2nn", PLAN.batch_size, scratch, seed=each))
+        Parent.of(artifact_of(TWO_NN, PLAN.batch_size, scratch, seed=each))
         for each in (seed, seed + 1)
     )
     return (
@@ -75,7 +75,7 @@ def mixtures(dataset: Dataset, *, scratch: Path, seed: int = 0) -> tuple[Mixture
 def _mixture(
     initialisation: str, parents: tuple[Parent, Parent], dataset: Dataset, seed: int
 ) -> Mixture:
-    owned = Iid().share(dataset, phones=CLIENTS, seed=seed)
+    owned = Iid().share(dataset, phones=TWO_NN.clients, seed=seed)
     trained = []
     for client, parent in enumerate(parents):
         rng = stream(seed, Purpose.SHUFFLE, client, 1)

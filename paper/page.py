@@ -6,15 +6,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .averaging import Mixture
+from .beyond import PICTURES, pictures, sections
 from .cells import Cell
-from .exhibits import EXHIBITS
-from .running import Run
+from .exhibits import TABLES
+from .tables import NOT_RUN, best_run, markdown, runs_of
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 TITLES = {
     "table_1": "Table 1: the 2NN at E=1",
     "table_2": "Table 2: the CNN at C=0.1",
     "int8": "The same cells with int8 deltas",
+    "shakespeare": "Table 2: the LSTM on Shakespeare at C=0.1",
+    "shakespeare_small": "The LSTM on 40 roles of Shakespeare at C=0.1, not in the paper",
 }
 
 
@@ -25,26 +28,21 @@ def rewritten(page: str, results: Path) -> str:
     return "".join((head, BEGIN, "\n\n", *_sections(results), END, tail))
 
 
-def best_run(cell: Cell, results: Path) -> Run | None:
-    """Of the runs of a cell, the one that is soonest at the target, or else comes closest."""
-    runs = _runs(cell, results)
-    return min(runs, key=_badness, default=None)
-
-
-def _runs(cell: Cell, results: Path) -> list[Run]:
-    return [Run.from_json(path.read_bytes()) for path in (results / cell.name).glob("*.json")]
-
-
-def _badness(run: Run) -> tuple[float, float]:
-    rounds = run.rounds_to_target
-    return (float("inf") if rounds is None else rounds, -run.best_accuracy)
+def write(page: Path, results: Path) -> None:
+    """Makes the results of a page anew, and the pictures that lie beside it."""
+    page.write_text(rewritten(page.read_text("utf-8"), results), "utf-8")
+    for name, picture in pictures(results).items():
+        path = page.parent / PICTURES / f"{name}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(picture.png())
 
 
 def _sections(results: Path) -> Iterator[str]:
     yield from _figure_1(results / "figure_1")
     for exhibit, title in TITLES.items():
         yield f"### {title}\n\n"
-        yield _table(EXHIBITS[exhibit], results)
+        yield _table(TABLES[exhibit], results)
+    yield from sections(results)
 
 
 def _figure_1(folder: Path) -> Iterator[str]:
@@ -64,7 +62,7 @@ def _figure_1(folder: Path) -> Iterator[str]:
             )
         )
     head = ("initialisation", "loss of one", "of the other", "of the average", "", "date")
-    yield _markdown(head, rows)
+    yield markdown(head, rows)
 
 
 def _table(cells: Sequence[Cell], results: Path) -> str:
@@ -72,17 +70,17 @@ def _table(cells: Sequence[Cell], results: Path) -> str:
         "cell", "u", "paper", "ours", "ours / paper", "MB sent", "learning rate", "rates",
         "CPU s", "date",
     )  # fmt: skip
-    return _markdown(head, [_row(cell, results) for cell in cells])
+    return markdown(head, [_row(cell, results) for cell in cells])
 
 
 def _row(cell: Cell, results: Path) -> tuple[str, ...]:
     paper = "-" if cell.paper_rounds is None else str(cell.paper_rounds)
-    named = (f"`{cell.name}`", f"{cell.updates:g}", paper)
-    runs, best = _runs(cell, results), best_run(cell, results)
+    named = (f"`{cell.name}`", f"{round(cell.updates, 1):g}", paper)
+    runs, best = runs_of(cell, results), best_run(cell, results)
     if best is None:
-        return (*named, "not run", *[""] * 6)
+        return (*named, NOT_RUN, *[""] * 6)
     ratio, sent = "", ""
-    ours = f"{best.best_accuracy:.2%} in {best.points[-1].round}"
+    ours = best.reached
     if (rounds := best.rounds_to_target) is not None:
         ours = f"{rounds:.1f}"
         ratio = "" if cell.paper_rounds is None else f"{rounds / cell.paper_rounds:.2f}"
@@ -90,8 +88,3 @@ def _row(cell: Cell, results: Path) -> tuple[str, ...]:
     cpu_s = sum(run.cpu_s for run in runs)
     rate = f"{best.learning_rate:.3g}"
     return (*named, ours, ratio, sent, rate, str(len(runs)), f"{cpu_s:.0f}", best.measured_on)
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines) + "\n"

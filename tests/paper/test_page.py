@@ -1,11 +1,15 @@
 """docs/paper.md is what the files of results say."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
-from pocketfed.paper.exhibits import EXHIBITS, cell_named
-from pocketfed.paper.page import best_run, rewritten
-from pocketfed.paper.running import Point, Run
+from pocketfed.paper.beyond import pictures
+from pocketfed.paper.exhibits import BASELINES, EXHIBITS, cell_named
+from pocketfed.paper.page import rewritten, write
+from pocketfed.paper.runs import Point, Run, line_of
+from pocketfed.paper.sweeps import LARGE_E, SWEEPS
+from pocketfed.paper.tables import best_run
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "paper" / "results"
@@ -30,8 +34,17 @@ def test_the_page_shows_the_results_that_are_kept() -> None:
     assert rewritten(page, RESULTS) == page
 
 
+def test_every_picture_of_the_page_lies_beside_it() -> None:
+    page = (ROOT / "docs" / "paper.md").read_text("utf-8")
+    named = set(re.findall(r"\]\((paper/\w+\.png)\)", page))
+    assert named == {f"paper/{name}.png" for name in pictures(RESULTS)}
+    for name in named:
+        assert (ROOT / "docs" / name).read_bytes().startswith(b"\x89PNG")
+
+
 def test_every_kept_run_is_one_of_a_cell() -> None:
     names = {cell.name for cells in EXHIBITS.values() for cell in cells}
+    names |= {cell.name for each in SWEEPS.values() for sweep in each for cell in sweep.cells}
     kept = {path.name for path in RESULTS.iterdir() if path.is_dir()} - {"figure_1"}
     assert kept <= names
 
@@ -48,6 +61,16 @@ def test_a_cell_is_set_beside_the_paper(tmp_path: Path) -> None:
     assert "| not run |" in page
 
 
+def test_a_run_that_diverged_is_said_to_have(tmp_path: Path) -> None:
+    folder = tmp_path / RUN.cell
+    folder.mkdir()
+    run = Run.of({**_fields(RUN), "points": (), "bytes_up": 0.0, "checkpoint": ""})
+    (folder / "10.json").write_bytes(run.to_json())
+    page = rewritten("<!-- results: begin --><!-- results: end -->", tmp_path)
+    assert f"| `{RUN.cell}` | 60 | 87 | diverged |" in page
+    assert "diverged" in line_of(run)
+
+
 def test_of_several_rates_the_soonest_counts(tmp_path: Path) -> None:
     folder = tmp_path / RUN.cell
     folder.mkdir()
@@ -56,6 +79,56 @@ def test_of_several_rates_the_soonest_counts(tmp_path: Path) -> None:
     for run in (RUN, worse):
         (folder / f"{run.learning_rate:g}.json").write_bytes(run.to_json())
     assert best_run(replace(cell_named(RUN.cell)), tmp_path) == RUN
+
+
+def test_large_e_is_shown_by_the_loss_as_rounds_go(tmp_path: Path) -> None:
+    sweep = LARGE_E["large_e_2nn_iid"]
+    losses = {0: 2.3, 25: 0.5, 50: 0.2, 100: 0.3}
+    points = tuple(Point(round=at, accuracy=0.5, loss=loss) for at, loss in losses.items())
+    name = sweep.cells[1].name
+    run = Run.of({**_fields(RUN), "cell": name, "target": None, "points": points})
+    _keep(run, tmp_path)
+    page = _page(tmp_path)
+    assert "| 5 | 300 | 0.5000 | 0.2000 | 0.3000 | 0.2000 | 80 | 2026-11-23 |" in page
+    assert "![Training loss, 2nn, iid against round; at the end E=5: 0.3]" in page
+    assert set(pictures(tmp_path)) == {"large_e_2nn_iid"}
+
+
+def test_every_rate_of_the_2nn_is_set_beside_the_papers_best(tmp_path: Path) -> None:
+    _keep(RUN, tmp_path)
+    late = (RUN.points[0], Point(round=400, accuracy=0.96, loss=0.2))
+    slow = Run.of({**_fields(RUN), "learning_rate": 0.02154, "points": late})
+    _keep(slow, tmp_path)
+    page = _page(tmp_path)
+    assert "| 0.0215 | 96.00% in 400 |  | 80 |" in page
+    assert "| 0.0464 | not run |" in page
+    assert "| 0.1 | 49.4 | 0.57 | 80 |" in page
+
+
+def test_sgd_fedsgd_and_fedavg_stand_in_one_row(tmp_path: Path) -> None:
+    row = BASELINES[0]
+    for cell, rounds in ((row.pooled, 4000), (row.fedsgd, 1000), (row.fedavg, 50)):
+        at = (RUN.points[0], Point(round=rounds, accuracy=0.97, loss=0.1))
+        _keep(Run.of({**_fields(RUN), "cell": cell.name, "points": at}), tmp_path)
+    assert "| 2nn | iid | 4000.0 | 1000.0 | 50.0 | 20.0 | 16.9 |" in _page(tmp_path)
+
+
+def test_a_page_is_written_with_its_pictures(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- results: begin --><!-- results: end -->")
+    write(page, RESULTS)
+    assert "(paper/rates_2nn.png)" in page.read_text("utf-8")
+    assert (tmp_path / "paper" / "rates_2nn.png").read_bytes().startswith(b"\x89PNG")
+
+
+def _keep(run: Run, results: Path) -> None:
+    folder = results / run.cell
+    folder.mkdir(exist_ok=True)
+    (folder / f"{run.learning_rate:.4g}.json").write_bytes(run.to_json())
+
+
+def _page(results: Path) -> str:
+    return rewritten("<!-- results: begin --><!-- results: end -->", results)
 
 
 def _fields(run: Run) -> dict[str, object]:

@@ -8,6 +8,7 @@ from pocketfed.device_sim.ownership import Listed, Partitioned
 from pocketfed.device_sim.trainers import LiteRTTrainer
 from pocketfed.protocol.errors import ConfigError
 from pocketfed.protocol.plan import Plan
+from pocketfed.protocol.weights import Weights
 
 PLAN = Plan(batch_size=10, learning_rate=0.1)
 
@@ -38,6 +39,22 @@ def test_a_full_batch_takes_no_more_than_the_plan_allows(artifact, make_examples
     plan = Plan(batch_size=10, max_examples=12)
     result = full.train(artifact.checkpoint, make_examples(40), plan=plan, rng=rng())
     assert result.num_examples == 12
+
+
+def test_each_pass_over_a_full_batch_is_a_step_from_where_the_last_one_ended(
+    artifact, make_examples
+) -> None:
+    examples, full = make_examples(27), FullBatchTrainers(LiteRTTrainer)
+    trainer = full(artifact.model, artifact.manifest)
+    plan = Plan(batch_size=10, learning_rate=0.1, epochs=3)
+    result = trainer.train(artifact.checkpoint, examples, plan=plan, rng=rng())
+    now = artifact.checkpoint
+    for _ in range(3):
+        last = trainer.train(now, examples, plan=PLAN, rng=rng())
+        now = Weights(now.spec, now.vector + last.delta.vector)
+    assert result.delta.vector == pytest.approx(now.vector - artifact.checkpoint.vector, abs=1e-6)
+    assert result.loss == pytest.approx(last.loss, rel=1e-5)
+    assert (result.num_examples, result.steps) == (27, 9)
 
 
 def test_full_batches_need_plain_sgd(artifact_of_adam) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pocketfed.device_sim.data.characters import ALPHABET, BEGIN, CHARACTERS, NOTHING
 from pocketfed.device_sim.data.datasets import fetch
-from pocketfed.device_sim.data.shakespeare import SHAKESPEARE
+from pocketfed.device_sim.data.shakespeare import SHAKESPEARE, Excerpt
 from pocketfed.device_sim.data.sharing import Iid, Natural, usual
 from pocketfed.device_sim.trainers import LiteRTTrainer
 from pocketfed.protocol.errors import ConfigError, DataError
@@ -91,6 +91,28 @@ def test_fewer_test_examples_are_the_same_in_every_run(dataset):
     assert len(few.test) == 3
     assert np.array_equal(few.test.x, dataset.tested_on(3).test.x)
     assert dataset.tested_on(10**6) is dataset
+
+
+def test_an_excerpt_has_some_roles_and_their_first_lines(folder):
+    def excerpt(**of):
+        recipe = replace(SHAKESPEARE, excerpt=Excerpt(**of))
+        return fetch("shakespeare", data_dir=folder, recipes={"shakespeare": recipe})
+
+    few = excerpt(roles=4, lines=5)
+    owned = Natural().share(few, phones=None, seed=0)
+    assert "hamlet says 3 of" in read(owned.of(0).y)
+    assert "hamlet says 4 of" not in read(owned.of(0).y)
+    assert "hamlet says 4 of" in read(few.test.y)
+    assert few.origin.endswith("4 roles (seed 0), at most 5 lines each")
+    drawn = [read(excerpt(roles=2, lines=50, seed=seed).train.y[:1]) for seed in range(8)]
+    assert drawn[0] == read(excerpt(roles=2, lines=50).train.y[:1])
+    assert len(set(drawn)) > 1
+
+
+def test_an_excerpt_of_more_roles_than_speak_is_refused(folder):
+    recipe = replace(SHAKESPEARE, excerpt=Excerpt(roles=5, lines=5))
+    with pytest.raises(DataError, match="have 4 roles, expected 5"):
+        fetch("shakespeare", data_dir=folder, recipes={"shakespeare": recipe})
 
 
 def test_one_file_may_hold_all_plays(dataset, tmp_path):

@@ -1,0 +1,135 @@
+"""What the page shows beside the paper's tables: baselines, large E, and every rate of one cell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from ..device_sim.report.canvas import Picture
+from ..device_sim.report.lines import Line, lines_picture
+from .exhibits import BASELINES, Comparison
+from .rates import learning_rate
+from .runs import Run
+from .sweeps import LARGE_E, RATES_2NN, Sweep
+from .tables import NOT_RUN, best_run, markdown, run_at
+
+RATES = "rates_2nn"
+# Where pictures lie, from the page's own folder.
+PICTURES = "paper"
+
+
+def sections(results: Path) -> Iterator[str]:
+    """The parts of the page, as Markdown."""
+    drawn = pictures(results)
+    yield "### Baselines\n\n"
+    head = ("model", "partition", "SGD, updates", "FedSGD", "FedAvg", "FedSGD / FedAvg", "paper's")
+    yield markdown(head, [_compared(one, results) for one in BASELINES])
+    yield "### Large E: training loss\n\n"
+    for name, sweep in LARGE_E.items():
+        rate = learning_rate(sweep.places[0])
+        yield f"**{sweep.title}**, B=10, learning rate {rate:.3g}\n\n"
+        yield _losses(sweep, results)
+        yield _shown(name, drawn)
+    yield "### The 2NN at every learning rate: IID, C=0.1, E=1, B=10\n\n"
+    yield _rates(results)
+    yield _shown(RATES, drawn)
+
+
+def pictures(results: Path) -> Mapping[str, Picture]:
+    """The pictures of exhibits of which something was run, by name."""
+    drawn = {name: _large_e(sweep, results) for name, sweep in LARGE_E.items()}
+    drawn[RATES] = _rates_picture(results)
+    return {name: picture for name, picture in drawn.items() if picture is not None}
+
+
+def _shown(name: str, drawn: Mapping[str, Picture]) -> str:
+    return f"![{drawn[name].alt}]({PICTURES}/{name}.png)\n\n" if name in drawn else ""
+
+
+def _compared(one: Comparison, results: Path) -> tuple[str, ...]:
+    cells = (one.pooled, one.fedsgd, one.fedavg)
+    best = [best_run(cell, results) for cell in cells]
+    told = [NOT_RUN if run is None else _to_target(run) for run in best]
+    _, slow, fast = [None if run is None else run.rounds_to_target for run in best]
+    papers = ""
+    if one.fedsgd.paper_rounds and one.fedavg.paper_rounds:
+        papers = f"{one.fedsgd.paper_rounds / one.fedavg.paper_rounds:.1f}"
+    ours = f"{slow / fast:.1f}" if slow and fast else ""
+    return (one.fedavg.setup.name, one.fedavg.partition, *told, ours, papers)
+
+
+def _to_target(run: Run) -> str:
+    rounds = run.rounds_to_target
+    return run.reached if rounds is None else f"{rounds:.1f}"
+
+
+def _losses(sweep: Sweep, results: Path) -> str:
+    most = sweep.cells[0].most_rounds
+    looks = (most // 4, most // 2, most)
+    head = ("E", "u", *(f"after {look} rounds" for look in looks), "lowest", "CPU s", "date")
+    rows = []
+    for cell in sweep.cells:
+        run = run_at(cell, sweep.places[0], results)
+        named = (str(cell.epochs), f"{round(cell.updates, 1):g}")
+        if run is None:
+            rows.append((*named, NOT_RUN, *[""] * 5))
+            continue
+        lowest = min((point.loss for point in run.points), default=float("nan"))
+        after = (_loss_after(run, look) for look in looks)
+        rows.append((*named, *after, f"{lowest:.4f}", f"{run.cpu_s:.0f}", run.measured_on))
+    return markdown(head, rows)
+
+
+def _loss_after(run: Run, round_: int) -> str:
+    found = [point.loss for point in run.points if point.round == round_]
+    return f"{found[0]:.4f}" if found else "diverged"
+
+
+def _large_e(sweep: Sweep, results: Path) -> Picture | None:
+    runs = [(cell, run_at(cell, sweep.places[0], results)) for cell in sweep.cells]
+    lines = [
+        Line(
+            f"E={cell.epochs}",
+            [point.round for point in run.points],
+            [point.loss for point in run.points],
+        )
+        for cell, run in runs
+        if run is not None and run.points
+    ]
+    title = f"Training loss, {sweep.title}"
+    return lines_picture(title, lines, across="round", has_log_up=True) if lines else None
+
+
+def _rates(results: Path) -> str:
+    (cell,) = RATES_2NN.cells
+    rows = []
+    for place in RATES_2NN.places:
+        rate, run = f"{learning_rate(place):.3g}", run_at(cell, place, results)
+        if run is None:
+            rows.append((rate, NOT_RUN, "", "", ""))
+            continue
+        rounds, ratio = run.rounds_to_target, ""
+        if rounds is not None and cell.paper_rounds:
+            ratio = f"{rounds / cell.paper_rounds:.2f}"
+        rows.append((rate, _to_target(run), ratio, f"{run.cpu_s:.0f}", run.measured_on))
+    return markdown(("learning rate", "rounds to 97 %", "/ paper's 87", "CPU s", "date"), rows)
+
+
+def _rates_picture(results: Path) -> Picture | None:
+    (cell,) = RATES_2NN.cells
+    runs = [run_at(cell, place, results) for place in RATES_2NN.places]
+    arrived = [
+        (run.learning_rate, run.rounds_to_target)
+        for run in runs
+        if run is not None and run.rounds_to_target is not None
+    ]
+    if not arrived or cell.paper_rounds is None:
+        return None
+    rates, rounds = zip(*arrived, strict=True)
+    ends = (learning_rate(RATES_2NN.places[0]), learning_rate(RATES_2NN.places[-1]))
+    lines = [
+        Line("ours", rates, rounds),
+        Line("the paper's best", ends, [float(cell.paper_rounds)] * 2),
+    ]
+    title = "Rounds to 97 %, the 2NN, IID"
+    return lines_picture(title, lines, across="learning rate", has_log_across=True)
