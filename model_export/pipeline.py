@@ -14,15 +14,7 @@ import tensorflow as tf
 
 from .. import __version__
 from ..protocol import wire
-from ..protocol.artifact import (
-    CHECKPOINT,
-    GOLDEN,
-    GRAPH,
-    MODEL,
-    Artifact,
-    InputScale,
-    Manifest,
-)
+from ..protocol.artifact import CHECKPOINT, GOLDEN, GRAPH, MODEL, Artifact, InputScale, Manifest
 from ..protocol.errors import ExportError, first_line
 from ..protocol.plan import Plan
 from ..protocol.record import Name

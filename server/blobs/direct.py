@@ -10,12 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...protocol import wire
-from ...protocol.errors import (
-    DigestMismatch,
-    PayloadTooLarge,
-    TruncatedBody,
-    UploadMissing,
-)
+from ...protocol.errors import DigestMismatch, PayloadTooLarge, TruncatedBody, UploadMissing
 from .arrivals import Arrivals
 from .contract import Offer, Staged
 

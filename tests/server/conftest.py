@@ -49,8 +49,8 @@ from pocketfed.protocol.messages import (
 from pocketfed.protocol.plan import Plan, RetryWindow, RoundSettings
 from pocketfed.protocol.weights import Weights, WeightSpec
 from pocketfed.server import Config, create_app
-from pocketfed.server.attestation import Verifier
 from pocketfed.server.store import Store, file_url
+from pocketfed.server.trust.attestation import Verifier
 
 SPEC = WeightSpec.of({"dense/kernel": (3, 4), "dense/bias": (4,)})
 CHECK_IN = CheckIn(client_version="1")
