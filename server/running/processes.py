@@ -72,7 +72,8 @@ class _Workers(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         for name, value in settings.items():
             self.cfg.set(name, value)
         # Bodies are read so many bytes at a time; of more, gunicorn copies the rest at each read.
-        SocketUnreader.max_body_chunk = CHUNK_BYTES
+        reader: Any = SocketUnreader
+        reader.max_body_chunk = CHUNK_BYTES
 
     def load(self) -> Callable[..., Any]:
         """Connections to the database are made here, in the worker: none may cross a fork."""

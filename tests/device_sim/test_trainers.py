@@ -298,15 +298,14 @@ def test_steps_of_dense_layers_are_fused_those_with_a_convolution_are_not(artifa
 
 
 def test_a_graph_trains_to_the_same_bits_whoever_came_before(artifact, make_examples):
-    plan, mine, trained = Plan(epochs=2), make_examples(17, seed=1), []
-    for others in ([], [40, 3]):
-        trainer = graph(artifact)
-        for count in [*others, 17]:
-            examples = mine if count == 17 else make_examples(count, seed=2)
-            rng = np.random.default_rng(0)
-            result = trainer.train(artifact.checkpoint, examples, plan=plan, rng=rng)
-        trained.append(result.delta.vector)
-    np.testing.assert_array_equal(*trained)
+    def trained(trainer, examples):
+        rng, plan = np.random.default_rng(0), Plan(epochs=2)
+        return trainer.train(artifact.checkpoint, examples, plan=plan, rng=rng).delta.vector
+
+    mine, busy = make_examples(17, seed=1), graph(artifact)
+    for count in (40, 3):
+        trained(busy, make_examples(count, seed=2))
+    np.testing.assert_array_equal(trained(busy, mine), trained(graph(artifact), mine))
 
 
 def test_makers_of_graph_trainers_travel_to_other_processes(artifact):
