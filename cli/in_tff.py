@@ -41,7 +41,7 @@ def in_tff(
     Raises ConfigError for what TFF cannot do or has not got, ExportError for a model that cannot be
     described to it, and WorkerLost when it fails or takes longer than the scenario's limit.
     """
-    from ..model_export.layers import described_zoo
+    from ..model_export.reading.layers import described_zoo
 
     _require(scenario, transport)
     interpreter()

@@ -38,7 +38,7 @@ CONFINED = {
     "ray": ["server/folding/workers.py", "device_sim/workers/ray_actors.py"],
     "gunicorn": ["server/running/processes.py"],
     "psycopg": ["server/store"],
-    "ai_edge_litert": ["runtime", "model_export/lint.py", "model_export/compact"],
+    "ai_edge_litert": ["runtime", "model_export/proving/lint.py", "model_export/compact"],
     "httpx": ["client", "device_sim", "cli"],
     "matplotlib": ["device_sim/report"],
     "tensorboardX": ["device_sim/report/events.py"],

@@ -111,7 +111,7 @@ def exported(out: Path) -> Artifact:
 
 def ours(folder: Path, case: Case, artifact: Artifact) -> None:
     """Runs a fleet; keeps the weights of every version, and the job with which TFF makes them."""
-    from pocketfed.model_export.layers import described_zoo
+    from pocketfed.model_export.reading.layers import described_zoo
 
     clock, cohorts = VirtualClock(), defaultdict(list)
 
