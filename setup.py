@@ -78,7 +78,7 @@ setup(
     ],
     package_dir={"pocketfed": "."},
     package_data={
-        "pocketfed.server": ["page/templates/*.html", "page/static/*"],
+        "pocketfed.server.web": ["page/templates/*.html", "page/static/*"],
         "pocketfed.device_sim.tff": ["*.txt"],
     },
     install_requires=BASE,

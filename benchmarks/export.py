@@ -21,7 +21,7 @@ from statistics import median
 import numpy as np
 from absl import app, flags
 from pocketfed.model_export import ZOO, export_zoo, zoo_model
-from pocketfed.model_export.golden import Golden
+from pocketfed.model_export.proving.golden import Golden
 from pocketfed.protocol.artifact import GOLDEN, MODEL, Artifact
 from pocketfed.runtime import Runtime
 from results import Result, show
@@ -60,10 +60,10 @@ def conversion(name: str) -> list[Result]:
 
 
 def converted(name: str) -> tuple[float, float]:
-    from pocketfed.model_export.convert import convert
-    from pocketfed.model_export.losses import loss_of
-    from pocketfed.model_export.optimizers import optimizer_of
-    from pocketfed.model_export.signatures import Trainee, trace
+    from pocketfed.model_export.converting.convert import convert
+    from pocketfed.model_export.training.losses import loss_of
+    from pocketfed.model_export.training.optimizers import optimizer_of
+    from pocketfed.model_export.training.signatures import Trainee, trace
     from pocketfed.runtime import quietly
 
     entry = ZOO[name]

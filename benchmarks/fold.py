@@ -23,9 +23,9 @@ from pocketfed.protocol.admin import CreateTask
 from pocketfed.protocol.plan import RoundSettings
 from pocketfed.protocol.weights import Weights, WeightSpec
 from pocketfed.server.blobs import FolderBlobs
-from pocketfed.server.fold import basis_of, fold
+from pocketfed.server.folding.fold import basis_of, fold
+from pocketfed.server.folding.workers import LocalWorkers
 from pocketfed.server.store import Checkpoint, Update
-from pocketfed.server.workers import LocalWorkers
 from results import Result, show
 
 QUICK = flags.DEFINE_bool("quick", False, "50 reports instead of 1,000")

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import msgspec
 import yaml  # type: ignore[import-untyped]
-from pocketfed.device_sim.exclusion import TierTally
-from pocketfed.device_sim.sessions import SessionOutcome, SessionRecord
+from pocketfed.device_sim.following.exclusion import TierTally
+from pocketfed.device_sim.phones.sessions import SessionOutcome, SessionRecord
 from processes import cpu_s, family, resident_mib
 
 ACCOUNT = "account.json"

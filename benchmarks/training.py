@@ -21,8 +21,8 @@ from statistics import median
 
 import numpy as np
 from pocketfed.device_sim.data.examples import Examples
-from pocketfed.device_sim.graph_trainer import GraphTrainer
-from pocketfed.device_sim.trainers import LiteRTTrainer, Trainer
+from pocketfed.device_sim.training.graph_trainer import GraphTrainer
+from pocketfed.device_sim.training.trainers import LiteRTTrainer, Trainer
 from pocketfed.model_export import ZOO, export_zoo, zoo_model
 from pocketfed.protocol.artifact import Artifact
 from pocketfed.protocol.plan import Plan

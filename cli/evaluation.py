@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from ..client import AdminClient
 from ..device_sim.data.examples import Examples
-from ..device_sim.measuring import metrics_of
-from ..device_sim.trainers import LiteRTTrainer
+from ..device_sim.phones.measuring import metrics_of
+from ..device_sim.training.trainers import LiteRTTrainer
 from ..protocol import wire
 from ..protocol.admin import (
     CheckpointSummary,

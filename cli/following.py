@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..client import AdminClient
-from ..device_sim.live_table import LiveTable
-from ..device_sim.monitor import Monitor
-from ..device_sim.tallies import Tallies
+from ..device_sim.following.live_table import LiveTable
+from ..device_sim.following.monitor import Monitor
+from ..device_sim.following.tallies import Tallies
 from ..protocol.admin import TaskStatus
 from .scenario import Scenario
 from .setting import Setting

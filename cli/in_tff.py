@@ -14,11 +14,11 @@ from pathlib import Path
 import msgspec
 
 from ..device_sim.data.dataset import Dataset
-from ..device_sim.monitor import RoundRow
+from ..device_sim.following.monitor import RoundRow
+from ..device_sim.following.tallies import Tallies
+from ..device_sim.phones.sessions import SessionOutcome, SessionRecord
 from ..device_sim.report import Summary
-from ..device_sim.sessions import SessionOutcome, SessionRecord
 from ..device_sim.streams import Purpose, stream
-from ..device_sim.tallies import Tallies
 from ..device_sim.tff import TffJob, interpreter, made, make_rounds, measured
 from ..protocol import wire
 from ..protocol.artifact import Artifact
@@ -41,7 +41,7 @@ def in_tff(
     Raises ConfigError for what TFF cannot do or has not got, ExportError for a model that cannot be
     described to it, and WorkerLost when it fails or takes longer than the scenario's limit.
     """
-    from ..model_export.layers import described_zoo
+    from ..model_export.reading.layers import described_zoo
 
     _require(scenario, transport)
     interpreter()

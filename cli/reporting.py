@@ -11,9 +11,9 @@ import msgspec
 import yaml  # type: ignore[import-untyped]
 
 from ..device_sim.conditions.traces import Traced
-from ..device_sim.monitor import RoundRow
+from ..device_sim.following.monitor import RoundRow
+from ..device_sim.following.tallies import Tallies
 from ..device_sim.report import Baseline, RunFacts, Summary, summarise_run, write_report
-from ..device_sim.tallies import Tallies
 from ..protocol import wire
 from ..protocol.artifact import MANIFEST
 from .scenario import Scenario

@@ -15,7 +15,7 @@ from .tables import show_audit
 
 def serve(words: list[str], values: Values) -> None:
     from ..server.config import SETTINGS, load
-    from ..server.serve import serve
+    from ..server.running.serve import serve
 
     exactly(words)
     given = {setting.name: values[setting.name].value for setting in SETTINGS}
@@ -24,7 +24,7 @@ def serve(words: list[str], values: Values) -> None:
 
 def coordinate(words: list[str], values: Values) -> None:
     from ..server.config import SETTINGS, load
-    from ..server.coordinate import coordinate
+    from ..server.running.coordinate import coordinate
 
     exactly(words)
     given = {setting.name: values[setting.name].value for setting in SETTINGS}
@@ -32,8 +32,8 @@ def coordinate(words: list[str], values: Values) -> None:
 
 
 def audit(words: list[str], values: Values) -> None:
-    from ..server.audit import audit
     from ..server.config import load
+    from ..server.operating.audit import audit
 
     exactly(words)
     given = {name: values[name].value for name in groups.AUDITED}

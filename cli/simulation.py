@@ -19,10 +19,10 @@ import numpy as np
 from .. import __version__
 from ..client import AdminClient, Session
 from ..device_sim.data.dataset import Dataset
-from ..device_sim.encoding import Debts
-from ..device_sim.equality import disagreement_raised
 from ..device_sim.fleet import LiveFleet, Observer, VirtualClock, VirtualFleet
+from ..device_sim.phones.encoding import Debts
 from ..device_sim.report import Summary
+from ..device_sim.training.equality import disagreement_raised
 from ..device_sim.workers import count_of, workers_of
 from ..protocol.artifact import Artifact
 from ..protocol.errors import ConfigError

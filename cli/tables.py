@@ -21,7 +21,7 @@ from ..protocol.admin import (
 
 if TYPE_CHECKING:
     from ..model_export import Verification
-    from ..server.audit import Finding
+    from ..server.operating.audit import Finding
 
 WIDE = 120  # columns, where nobody looks at a terminal
 KINDS_SHOWN = 5

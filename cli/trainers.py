@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..device_sim.equality import EqualitySample, summary_of
-from ..device_sim.graph_trainer import GraphTrainers
-from ..device_sim.tallies import Tallies
-from ..device_sim.trainers import LiteRTTrainer, NewTrainer
+from ..device_sim.following.tallies import Tallies
+from ..device_sim.training.equality import EqualitySample, summary_of
+from ..device_sim.training.graph_trainer import GraphTrainers
+from ..device_sim.training.trainers import LiteRTTrainer, NewTrainer
 from ..protocol.artifact import Artifact
 
 LITERT, GRAPH, TFF = "litert", "graph", "tff"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from ..device_sim.sessions import SessionOutcome, SessionRecord
+from ..device_sim.phones.sessions import SessionOutcome, SessionRecord
 from ..protocol.admin import TaskList
 from ..protocol.errors import HopelessRun
 from ..protocol.plan import RoundKind

@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING, Self
 import httpx
 import msgspec
 
-from ..protocol.errors import (
-    NoAnswer,
-    PocketFedError,
-    ProtocolError,
-    Unavailable,
-)
+from ..protocol.errors import NoAnswer, PocketFedError, ProtocolError, Unavailable
 from ..protocol.problems import Problem, from_problem
 from ..protocol.record import Record
 from .in_process import Answer, InProcess

@@ -7,9 +7,9 @@ the run.
 
 from .data.datasets import DATASETS, fetch
 from .fleet import FleetSettings, LiveFleet, VirtualClock, VirtualFleet
-from .monitor import Monitor
+from .following.monitor import Monitor
 from .report import RunFacts, write_report
-from .trainers import LiteRTTrainer
+from .training.trainers import LiteRTTrainer
 
 __all__ = [
     "DATASETS",

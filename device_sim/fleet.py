@@ -20,18 +20,18 @@ from typing import Self
 from ..client import Session
 from .agenda import Agenda, Instants
 from .conditions import Conditions, arrivals_s, on_a_real_clock
-from .encoding import Debts
+from .following.tallies import Tallies
 from .freezing import freeze, thaw
-from .memory import Memories
 from .ownership import Ownership
-from .phone import Phone
-from .phone_client import Board, PhoneClient
-from .retrying import RetryPolicy
-from .sessions import SessionRecord
-from .shelf import Shelf
-from .surroundings import Surroundings
-from .tallies import Tallies
-from .trainers import LiteRTTrainer, NewTrainer
+from .phones.encoding import Debts
+from .phones.memory import Memories
+from .phones.phone import Phone
+from .phones.phone_client import Board, PhoneClient
+from .phones.retrying import RetryPolicy
+from .phones.sessions import SessionRecord
+from .phones.shelf import Shelf
+from .phones.surroundings import Surroundings
+from .training.trainers import LiteRTTrainer, NewTrainer
 from .workers import Inline, Workers
 
 Observer = Callable[[SessionRecord], None]

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..protocol.errors import ExportError
 from ..runtime import quietly
-from .check import Check
-from .verify import Verification, verify
+from .proving.check import Check
+from .proving.verify import Verification, verify
 
 if TYPE_CHECKING:
     from .pipeline import export, export_zoo, load
-    from .restoring import restore
+    from .reading.restoring import restore
     from .zoo import ZOO, ZooModel, zoo_model
 
 _NEEDS_TENSORFLOW = {
@@ -30,7 +30,7 @@ _NEEDS_TENSORFLOW = {
     "export": "pipeline",
     "export_zoo": "pipeline",
     "load": "pipeline",
-    "restore": "restoring",
+    "restore": "reading.restoring",
     "zoo_model": "zoo",
 }
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

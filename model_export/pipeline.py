@@ -14,36 +14,28 @@ import tensorflow as tf
 
 from .. import __version__
 from ..protocol import wire
-from ..protocol.artifact import (
-    CHECKPOINT,
-    GOLDEN,
-    GRAPH,
-    MODEL,
-    Artifact,
-    InputScale,
-    Manifest,
-)
+from ..protocol.artifact import CHECKPOINT, GOLDEN, GRAPH, MODEL, Artifact, InputScale, Manifest
 from ..protocol.errors import ExportError, first_line
 from ..protocol.plan import Plan
 from ..protocol.record import Name
 from ..protocol.weights import Weights
 from ..runtime import quietly
-from .artifact import record, staged, write
-from .convert import convert, unsupported
-from .drawing import golden_of
-from .functional import functional
-from .golden import Golden
-from .graph import graph_of
-from .inspection import require_exportable, require_trainable
-from .lint import Lint, lint
-from .losses import KINDS
+from .converting.artifact import record, staged, write
+from .converting.convert import convert, unsupported
+from .converting.storage import rounded
 from .lowering import NotLowered
-from .objective import LossChoice, Objective, WeightChoice, objective_of
-from .optimizers import optimizer_of
-from .scope import scoped
-from .signatures import Program, Trainee, trace
-from .storage import rounded
-from .verify import verify
+from .proving.drawing import golden_of
+from .proving.golden import Golden
+from .proving.lint import Lint, lint
+from .proving.verify import verify
+from .reading.functional import functional
+from .reading.inspection import require_exportable, require_trainable
+from .reading.scope import scoped
+from .training.graph import graph_of
+from .training.losses import KINDS
+from .training.objective import LossChoice, Objective, WeightChoice, objective_of
+from .training.optimizers import optimizer_of
+from .training.signatures import Program, Trainee, trace
 from .zoo import AS_IS, ZOO, zoo_model
 
 

@@ -19,9 +19,9 @@ from .. import __version__
 from ..cli.trainers import GRAPH, trainers_of
 from ..device_sim.data.dataset import Dataset
 from ..device_sim.data.sharing import Iid
-from ..device_sim.equality import disagreement_raised
 from ..device_sim.streams import Purpose, stream
-from ..device_sim.trainers import Trainer
+from ..device_sim.training.equality import disagreement_raised
+from ..device_sim.training.trainers import Trainer
 from ..protocol.artifact import Artifact
 from ..protocol.plan import Plan
 from ..protocol.record import Record

@@ -9,7 +9,7 @@ from ..cli.trainers import GRAPH
 from ..device_sim.baselines import FullBatchTrainers
 from ..device_sim.conditions import Conditions
 from ..device_sim.data.dataset import Dataset
-from ..device_sim.trainers import NewTrainer
+from ..device_sim.training.trainers import NewTrainer
 from ..protocol.codecs import FLOAT32
 from ..protocol.plan import Plan, RetryWindow, RoundSettings
 from .setups import Setup

@@ -5,6 +5,6 @@
 
 from .app import create_app
 from .config import SETTINGS, Config
-from .serve import serve
+from .running.serve import serve
 
 __all__ = ["SETTINGS", "Config", "create_app", "serve"]

@@ -12,24 +12,24 @@ from dataclasses import dataclass
 from flask import Flask, Response
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from . import admin_api, device_api, download_api, page_api, watch_api
-from .access import Access
-from .admission import Admission
-from .attestation import Verifier
 from .config import Config
-from .control import Control
-from .coordinator import Coordinator
-from .devices import Devices
-from .direct_delivery import DirectDelivery
-from .folder import DataFolder
-from .funnel import Funnels
-from .ground import Ground, stand_on
-from .http import JSON, MAX_JSON_BYTES, answer_errors
-from .login import Login
-from .openapi import describe
-from .steering import Steering
-from .tasks import Tasks
-from .witness import Witness
+from .coordination.coordinator import Coordinator
+from .operating.control import Control
+from .operating.tasks import Tasks
+from .running.folder import DataFolder
+from .running.ground import Ground, stand_on
+from .taking_part.admission import Admission
+from .taking_part.direct_delivery import DirectDelivery
+from .taking_part.steering import Steering
+from .trust.attestation import Verifier
+from .trust.devices import Devices
+from .watch.funnel import Funnels
+from .watch.witness import Witness
+from .web import admin_api, device_api, download_api, page_api, watch_api
+from .web.access import Access
+from .web.http import JSON, MAX_JSON_BYTES, answer_errors
+from .web.login import Login
+from .web.openapi import describe
 
 EXTENSION = "pocketfed"
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..protocol.errors import ConfigError
-from .attestation import Verifier
-from .limits import Limit
-from .workers import FOLDS
+from .folding.workers import FOLDS
+from .trust.attestation import Verifier
+from .trust.limits import Limit
 
 ENVIRONMENT_PREFIX = "POCKETFED_"
 COORDINATORS = ("thread", "inline", "none")
@@ -236,7 +236,7 @@ class Config:
         """What vouches for devices; raises ConfigError when its keys cannot be read."""
         if self.attestation == "none":
             return None
-        from .play_integrity import PlayIntegrity
+        from .trust.play_integrity import PlayIntegrity
 
         return PlayIntegrity.from_text(
             package=self.play_integrity_package,

@@ -86,7 +86,7 @@ def test_the_wheel_holds_the_product_and_nothing_else(wheel: Path) -> None:
     assert {"pocketfed/__init__.py", "pocketfed/cli/entry.py", "pocketfed/server/app.py"} <= names
     assert any(name.startswith("pocketfed/server/migrations/versions/") for name in names)
     page = {"templates/page.html", "templates/login.html", "static/page.js", "static/page.css"}
-    assert {f"pocketfed/server/page/{name}" for name in page} <= names
+    assert {f"pocketfed/server/web/page/{name}" for name in page} <= names
     tff = {"rounds.py", "pins.txt", "overrides.txt"}
     assert {f"pocketfed/device_sim/tff/{name}" for name in tff} <= names
     strays = [name for name in names if "/tests/" in name or name.endswith("setup.py")]

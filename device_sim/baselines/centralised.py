@@ -14,7 +14,7 @@ from ..data.examples import Examples, joined
 from ..ownership import Ownership, Partitioned
 from ..report.baselines import BaselinePoint
 from ..streams import Purpose, stream
-from ..trainers import Trainer
+from ..training.trainers import Trainer
 
 POOLED = 60_000
 EVALUATIONS = 50

@@ -12,7 +12,7 @@ from ...protocol.errors import ConfigError
 from ...protocol.plan import Plan
 from ...protocol.weights import Weights
 from ..data.examples import Examples
-from ..trainers import Evaluation, LocalResult, NewTrainer, Trainer
+from ..training.trainers import Evaluation, LocalResult, NewTrainer, Trainer
 
 PLAIN = "sgd"
 

@@ -15,7 +15,7 @@ from ...protocol.weights import Weights
 from ..data.examples import Examples
 from ..ownership import Ownership
 from ..streams import Purpose, stream
-from ..trainers import Evaluation, Trainer
+from ..training.trainers import Evaluation, Trainer
 from ..workers import Workers
 from ..workers.jobs import Job, steps_of
 

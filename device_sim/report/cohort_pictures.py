@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..monitor import RoundRow
+from ..following.monitor import RoundRow
 from .canvas import Palette, Picture, named, short_numbers, whole_numbers
 from .diversity import Classes, Counts, Diversity
 

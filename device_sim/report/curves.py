@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ..monitor import RoundRow
+from ..following.monitor import RoundRow
 from .baselines import Baseline, BaselinePoint
 from .canvas import Palette, Picture, named, short_numbers, whole_numbers
 from .facts import RunFacts

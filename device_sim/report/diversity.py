@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from ..census import Came, Census
-from ..monitor import RoundRow
+from ..following.census import Came, Census
+from ..following.monitor import RoundRow
 from ..ownership import Ownership
 from ..streams import Purpose, stream
 

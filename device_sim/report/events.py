@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..monitor import RoundRow
+from ..following.monitor import RoundRow
 from .baselines import Baseline, BaselinePoint
 from .rows import check_ins_of
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from ..following.tallies import Tallies
 from ..ownership import Ownership
-from ..tallies import Tallies
 from .baselines import Baseline
 
 Lines = tuple[tuple[str, str], ...]

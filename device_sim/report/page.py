@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from ..monitor import RoundRow
+from ..following.monitor import RoundRow
 from .amounts import bytes_of, duration_of, ratio_of
 from .canvas import Picture
 from .diversity import Diversity

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from ...protocol.errors import AssignmentExpired, RoundClosed
 from ...protocol.record import Count, Record
-from ..exclusion import TierTally
-from ..sessions import SessionOutcome
+from ..following.exclusion import TierTally
+from ..phones.sessions import SessionOutcome
 
 
 class Places(Record, frozen=True, kw_only=True):

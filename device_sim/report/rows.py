@@ -7,8 +7,8 @@ import io
 from collections.abc import Iterable, Sequence
 
 from ...protocol.messages import RejectionReason
-from ..census import Standing
-from ..monitor import RoundRow
+from ..following.census import Standing
+from ..following.monitor import RoundRow
 from .baselines import Baseline
 
 _OF_A_ROW = (

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ...protocol.errors import DataError
 from ...protocol.record import Count, Positive, Record, Seconds
-from ..monitor import RoundRow
+from ..following.monitor import RoundRow
 from .baselines import Baseline
 from .facts import RunFacts
 from .places import Places, places_of

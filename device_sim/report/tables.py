@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..monitor import RoundRow
+from ..following.monitor import RoundRow
 from .amounts import bytes_of, duration_of, share_of
 from .baselines import Baseline
 from .diversity import Diversity

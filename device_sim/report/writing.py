@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..monitor import RoundRow
+from ..following.monitor import RoundRow
 from .cohort_pictures import cohort_pictures
 from .curves import accuracy_pictures
 from .diversity import diversity_of

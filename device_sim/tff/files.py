@@ -27,10 +27,10 @@ from safetensors.numpy import load_file, save_file
 from ...protocol.artifact import Artifact, Manifest
 from ...protocol.plan import Plan, RoundSettings
 from ...protocol.weights import Weights, WeightSpec
-from ..batches import Array, Feed, Steps, drawn
 from ..conditions import shuffle_stream
 from ..data.examples import Examples
 from ..ownership import Ownership
+from ..training.batches import Array, Feed, Steps, drawn
 from .mapping import MEAN, aggregator_of, require_comparable, server_optimizer_of
 
 

@@ -14,10 +14,10 @@ from ...protocol.messages import Outcome, Report
 from ...protocol.plan import RoundKind
 from ...protocol.weights import Weights
 from ..conditions import rounding_stream, shuffle_stream
-from ..encoding import encode
-from ..measuring import measure
 from ..ownership import Ownership
-from ..trainers import NewTrainer, Trainer, TrainerPool
+from ..phones.encoding import encode
+from ..phones.measuring import measure
+from ..training.trainers import NewTrainer, Trainer, TrainerPool
 from .jobs import Done, Job
 
 Read = Callable[[str], bytes]

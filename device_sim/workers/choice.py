@@ -6,7 +6,7 @@ import os
 
 from ...protocol.errors import ConfigError
 from ..ownership import Ownership
-from ..trainers import LiteRTTrainer, NewTrainer
+from ..training.trainers import LiteRTTrainer, NewTrainer
 from .contract import Workers
 from .inline import Inline
 from .processes import Processes

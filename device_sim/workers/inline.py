@@ -9,7 +9,7 @@ from typing import Self
 
 from ...protocol.errors import PocketFedError
 from ..ownership import Ownership
-from ..trainers import LiteRTTrainer, NewTrainer
+from ..training.trainers import LiteRTTrainer, NewTrainer
 from .bench import Bench
 from .jobs import Done, Job
 

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from ..ownership import Ownership
-from ..trainers import LiteRTTrainer, NewTrainer
+from ..training.trainers import LiteRTTrainer, NewTrainer
 from .bench import Bench
 from .jobs import Done, Job
 from .published import Published

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...protocol.errors import ConfigError
 from ..ownership import Ownership
-from ..trainers import LiteRTTrainer, NewTrainer
+from ..training.trainers import LiteRTTrainer, NewTrainer
 from .bench import Bench
 from .jobs import Done, Job
 from .queueing import LongestFirst, Outcome, outcome_of

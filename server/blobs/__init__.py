@@ -21,7 +21,8 @@ def open_blobs(location: str, *, folder: Path, presigns: bool, is_flushed: bool 
         return FolderBlobs(folder / "blobs", is_flushed=is_flushed)
     try:
         # Only a server on S3 needs boto3.
-        from .s3 import S3Blobs, S3Place
+        from .s3 import S3Blobs
+        from .s3_place import S3Place
     except ImportError as error:
         reason = "S3 needs boto3; install pocketfed[scaled]"
         raise ConfigError("blobs", location, reason) from error

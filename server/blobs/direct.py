@@ -7,20 +7,13 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...protocol import wire
-from ...protocol.errors import (
-    DigestMismatch,
-    PayloadTooLarge,
-    TruncatedBody,
-    UploadMissing,
-)
+from ...protocol.errors import DigestMismatch, PayloadTooLarge, TruncatedBody, UploadMissing
 from .arrivals import Arrivals
 from .contract import Offer, Staged
-
-if TYPE_CHECKING:
-    from .s3 import S3Place
+from .s3_place import S3Place
 
 MAX_EXPIRY_S = 7 * 24 * 3600
 _Answering = Callable[..., AbstractContextManager[None]]

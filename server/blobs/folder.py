@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ...protocol.errors import Unavailable
-from ..folder import fsync_folder
+from ..running.folder import fsync_folder
 from .arrivals import Arrivals
 from .aside import aside
 from .contract import ReadBytes, Staged

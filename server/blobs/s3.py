@@ -13,68 +13,26 @@ from __future__ import annotations
 
 import base64
 import email.utils
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from boto3.session import Session
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ...protocol.errors import ConfigError, Unavailable
+from ...protocol.errors import Unavailable
 from .arrivals import Arrivals
 from .contract import ReadBytes, Staged
 from .direct import Put, S3Direct
 from .disk import answering_arrival, answering_disk
 from .s3_file import S3File
+from .s3_place import S3Place
 
 LINK_S = 900
 CACHE_CONTROL = "private, max-age=31536000, immutable"
 _AT_ONCE = 1000  # as many keys as S3 lists or deletes in one request
-# At most three tries of 5 s + 20 s: a phone that waits gives up after half a minute.
-_MANNERS = Config(
-    signature_version="s3v4",
-    connect_timeout=5,
-    read_timeout=20,
-    retries={"total_max_attempts": 3, "mode": "standard"},
-    max_pool_connections=32,
-    request_checksum_calculation="when_required",
-    response_checksum_validation="when_required",
-)
-
-
-@dataclass(frozen=True)
-class S3Place:
-    """A bucket and the prefix of all names in it; credentials are boto3's own business."""
-
-    bucket: str
-    prefix: str
-
-    @classmethod
-    def parse(cls, location: str) -> S3Place:
-        """Reads ``s3://bucket/prefix``; raises ConfigError."""
-        scheme, _, rest = location.partition("://")
-        bucket, _, prefix = rest.partition("/")
-        if scheme != "s3" or not bucket:
-            raise ConfigError("blobs", location, "expected s3://bucket/prefix, or nothing")
-        return cls(bucket, prefix.strip("/"))
-
-    def key(self, kind: str, name: str) -> str:
-        return "/".join(part for part in (self.prefix, kind, name) if part)
-
-    def at(self, kind: str, name: str) -> dict[str, str]:
-        """The arguments that name one object."""
-        return {"Bucket": self.bucket, "Key": self.key(kind, name)}
-
-    @property
-    def client(self) -> Any:
-        """The client of this process: a connection does not survive a fork."""
-        return _client(os.getpid())
 
 
 @dataclass(frozen=True)
@@ -220,8 +178,3 @@ def answering(name: str = "") -> Iterator[None]:
 
 def _failed(reason: str) -> Unavailable:
     return Unavailable(f"the server's object store failed ({reason}); try again later")
-
-
-@lru_cache(maxsize=1)
-def _client(process: int) -> Any:
-    return Session().client("s3", config=_MANNERS)

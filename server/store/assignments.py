@@ -9,11 +9,11 @@ from typing import Any
 from sqlalchemy import bindparam, func, insert, not_, select, update
 
 from ...protocol.messages import AssignmentState, Report
-from .. import rounds as machine
-from ..rounds import Assignment
-from ..tables import assignments, rounds, tasks
+from ..states import rounds as machine
+from ..states.rounds import Assignment
 from .connected import Connected, Historian, is_one_of
 from .prepared import Prepared
+from .tables import assignments, rounds, tasks
 
 _ASSIGNMENT = Prepared(select(assignments).where(assignments.c.id == bindparam("assignment_id")))
 _ASSIGNMENT_FOR = Prepared(

@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import Select, or_, select, union
 
-from ..tables import checkpoints, deposits, updates
 from .connected import Connected
+from .tables import checkpoints, deposits, updates
 
 
 class BlobQuestions(Connected):

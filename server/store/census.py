@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import distinct, func, select
 
-from .. import rounds as machine
-from ..rounds import Round
-from ..tables import assignments, checkpoints, devices, rounds, tasks
+from ..states import rounds as machine
+from ..states.rounds import Round
 from .connected import Connected
 from .rounds import round_of_row
+from .tables import assignments, checkpoints, devices, rounds, tasks
 
 _BY_TASK = rounds.join(tasks, rounds.c.task_id == tasks.c.id)
 _UNDER_WAY = rounds.c.phase.not_in(sorted(machine.FINAL_PHASES))

@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, fields, replace
 
 from sqlalchemy import bindparam, insert, select
 
-from ..tables import checkpoints, contributions
 from .connected import Connected, Historian
 from .prepared import Prepared
+from .tables import checkpoints, contributions
 from .updates import Update
 
 _NEWEST_CHECKPOINT = Prepared(

@@ -21,9 +21,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from ...protocol.errors import Unavailable
-from ..tables import history
 from .dialects import POSTGRESQL
 from .prepared import Prepared
+from .tables import history
 
 Statement = Executable | Prepared
 

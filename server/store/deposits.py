@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, delete, exists, insert, or_, select
 
-from ..tables import checkpoints, deposits, tasks
 from .connected import Connected, Historian
 from .prepared import Prepared
+from .tables import checkpoints, deposits, tasks
 
 _OF_TASK = or_(
     tasks.c.model_sha256 == bindparam("wanted"), tasks.c.manifest_sha256 == bindparam("wanted")

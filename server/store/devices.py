@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 
-from ..tables import devices, secrets
 from .connected import Connected, Historian
 from .prepared import Prepared
+from .tables import devices, secrets
 
 _DEVICE = Prepared(select(devices).where(devices.c.id == bindparam("device_id")))
 _WITH_TOKEN = Prepared(select(devices).where(devices.c.token_sha256 == bindparam("token_sha256")))

@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, delete, insert, select
 
 from ...protocol.admin import Evaluation, EvaluationSource
-from ..measurements import Mean
-from ..rounds import Round
-from ..tables import evaluations
+from ..coordination.measurements import Mean
+from ..states.rounds import Round
 from .connected import Connected, Historian
 from .rounds import round_of_row
+from .tables import evaluations
 from .updates import COUNT_ACCEPTED
 
 

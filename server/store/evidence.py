@@ -9,8 +9,8 @@ from itertools import groupby
 from sqlalchemy import String, cast, func, literal, select, union_all
 
 from ...protocol.messages import AssignmentState, Report
-from ..tables import assignments, contributions, history, rounds, tasks, updates
 from .connected import Connected
+from .tables import assignments, contributions, history, rounds, tasks, updates
 
 
 @dataclass(frozen=True, kw_only=True)

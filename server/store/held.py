@@ -6,12 +6,12 @@ from typing import Any
 
 from sqlalchemy import bindparam, select
 
-from ..rounds import Assignment, Round
-from ..tables import assignments, rounds, tasks
+from ..states.rounds import Assignment, Round
 from .assignments import assignment_of
 from .connected import Connected
 from .prepared import Prepared
 from .rounds import round_of
+from .tables import assignments, rounds, tasks
 from .tasks import Task, task_of
 
 _JOINED = (assignments, rounds, tasks)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
-from ..tables import leases
 from .connected import Historian
 from .prepared import Prepared
+from .tables import leases
 
 _LEASE = Prepared(
     select(leases.c.owner, leases.c.ends_at).where(leases.c.round_id == bindparam("of_round"))

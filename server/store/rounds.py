@@ -10,11 +10,11 @@ from sqlalchemy import bindparam, func, insert, not_, or_, select, update
 
 from ...protocol.admin import RoundPhase
 from ...protocol.plan import RoundKind
-from .. import rounds as machine
-from ..rounds import Round
-from ..tables import rounds, tasks
+from ..states import rounds as machine
+from ..states.rounds import Round
 from .connected import Connected, Historian, is_one_of
 from .prepared import Prepared
+from .tables import rounds, tasks
 
 _ROUND = Prepared(select(rounds).where(rounds.c.id == bindparam("round_id")))
 _UNFINISHED = (

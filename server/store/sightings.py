@@ -10,10 +10,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from ...protocol.messages import AssignmentState
 from ...protocol.plan import RoundKind
-from ..limits import HOUR_S
-from ..tables import assignments, rounds, sightings
+from ..trust.limits import HOUR_S
 from .connected import Connected, Historian
 from .prepared import Prepared
+from .tables import assignments, rounds, sightings
 
 
 def _counting(dialect: Any) -> Prepared:

@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import bindparam, func, select
 
 from ...protocol.messages import AssignmentState
-from ..tables import assignments, rounds, updates
 from .connected import Connected
 from .prepared import Prepared
+from .tables import assignments, rounds, updates
 
 _OF_TASK_SINCE = (rounds.c.task_id == bindparam("task_id")) & (rounds.c.id >= bindparam("since"))
 _COUNT_STATES = Prepared(

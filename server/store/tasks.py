@@ -10,10 +10,10 @@ from typing import Any
 from sqlalchemy import bindparam, func, insert, select, update
 
 from ...protocol.admin import CreateTask, TaskStatus
-from ..rounds import KINDS_SERVED
-from ..tables import assignments, rounds, tasks
+from ..states.rounds import KINDS_SERVED
 from .connected import Connected, Historian, is_one_of
 from .prepared import Prepared
+from .tables import assignments, rounds, tasks
 
 _ANY = tasks.alias()
 _BY_ID = select(tasks).where(tasks.c.id == bindparam("task_id"))

@@ -9,13 +9,13 @@ from dataclasses import dataclass, fields
 from sqlalchemy import bindparam, func, insert, select, union, update
 
 from ...protocol.codecs import FLOAT32
-from .. import rounds as machine
-from ..places import announced, staleness
-from ..rounds import Assignment, Round
-from ..tables import assignments, checkpoints, deposits, rounds, updates
+from ..states import rounds as machine
+from ..states.places import announced, staleness
+from ..states.rounds import Assignment, Round
 from .connected import Connected, Historian, is_one_of
 from .prepared import Prepared
 from .rounds import round_of_row
+from .tables import assignments, checkpoints, deposits, rounds, updates
 
 _SPENT_UPDATES = (
     select(updates.c.assignment_id, updates.c.sha256)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, delete, func, select
 
-from ..limits import Bucket
-from ..tables import buckets, visits
+from ..trust.limits import Bucket
 from .connected import Connected, Historian
 from .prepared import Prepared
+from .tables import buckets, visits
 
 _SEEN = Prepared(
     select(func.count())

@@ -15,9 +15,9 @@ from ...protocol.admin import RoundPhase, TaskStatus
 from ...protocol.errors import Unavailable
 from ...protocol.messages import AssignmentState
 from ...protocol.plan import RoundKind
-from ..pacing import DAY_S
-from ..rounds import Round
+from ..states.rounds import Round
 from ..store import Census, Store
+from ..taking_part.pacing import DAY_S
 
 
 class State(Collector):

@@ -13,7 +13,7 @@ from pocketfed.client import AdminClient, Session
 from pocketfed.device_sim.conditions import Conditions
 from pocketfed.device_sim.data import datasets
 from pocketfed.device_sim.data.dataset import Dataset
-from pocketfed.device_sim.trainers import LiteRTTrainer
+from pocketfed.device_sim.training.trainers import LiteRTTrainer
 from pocketfed.protocol.admin import EvaluationSource, TaskStatus
 from pocketfed.protocol.artifact import Artifact
 from pocketfed.protocol.plan import EvaluationSettings

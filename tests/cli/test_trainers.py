@@ -9,7 +9,7 @@ from pocketfed.cli.demo import scenario_of
 from pocketfed.cli.simulation import virtual
 from pocketfed.cli.trainers import trainers_of
 from pocketfed.device_sim.data.dataset import Dataset
-from pocketfed.device_sim.trainers import LiteRTTrainer
+from pocketfed.device_sim.training.trainers import LiteRTTrainer
 from pocketfed.model_export import export
 from pocketfed.protocol.artifact import Artifact, InputScale
 from pocketfed.protocol.errors import DamagedArtifact

@@ -16,15 +16,15 @@ import pytest
 from pocketfed.client import AdminClient, Session
 from pocketfed.device_sim.conditions import on_a_real_clock
 from pocketfed.device_sim.data.examples import Examples
-from pocketfed.device_sim.encoding import Debts
 from pocketfed.device_sim.fleet import VirtualClock
 from pocketfed.device_sim.ownership import Listed
-from pocketfed.device_sim.phone import Phone
-from pocketfed.device_sim.phone_client import PhoneClient
-from pocketfed.device_sim.retrying import RetryPolicy
-from pocketfed.device_sim.sessions import SessionRecord
-from pocketfed.device_sim.shelf import Shelf
-from pocketfed.device_sim.surroundings import Surroundings
+from pocketfed.device_sim.phones.encoding import Debts
+from pocketfed.device_sim.phones.phone import Phone
+from pocketfed.device_sim.phones.phone_client import PhoneClient
+from pocketfed.device_sim.phones.retrying import RetryPolicy
+from pocketfed.device_sim.phones.sessions import SessionRecord
+from pocketfed.device_sim.phones.shelf import Shelf
+from pocketfed.device_sim.phones.surroundings import Surroundings
 from pocketfed.device_sim.workers import Inline
 from pocketfed.protocol import wire
 from pocketfed.protocol.admin import TaskHistory

@@ -8,9 +8,9 @@ from pocketfed.device_sim.conditions.compute import LogNormalCompute
 from pocketfed.device_sim.data import partitions
 from pocketfed.device_sim.fleet import FleetSettings, VirtualClock, VirtualFleet
 from pocketfed.device_sim.ownership import Partitioned
-from pocketfed.device_sim.sessions import SessionOutcome, SessionRecord
+from pocketfed.device_sim.phones.sessions import SessionOutcome, SessionRecord
 from pocketfed.device_sim.streams import Purpose, stream
-from pocketfed.device_sim.trainers import LiteRTTrainer
+from pocketfed.device_sim.training.trainers import LiteRTTrainer
 from pocketfed.protocol import wire
 from pocketfed.protocol.admin import TaskHistory, TaskStatus
 from pocketfed.protocol.plan import Buffering, RetryWindow, RoundSettings

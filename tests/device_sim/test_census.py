@@ -3,9 +3,9 @@
 import pickle
 
 import numpy as np
-from pocketfed.device_sim.census import Came, Census
-from pocketfed.device_sim.sessions import SessionOutcome, SessionRecord
-from pocketfed.device_sim.tallies import Tallies
+from pocketfed.device_sim.following.census import Came, Census
+from pocketfed.device_sim.following.tallies import Tallies
+from pocketfed.device_sim.phones.sessions import SessionOutcome, SessionRecord
 from pocketfed.protocol.plan import RoundKind
 
 ACCEPTED, LATE, TURNED_AWAY = (

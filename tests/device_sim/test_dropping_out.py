@@ -7,7 +7,7 @@ from pocketfed.device_sim.conditions.network import Network
 from pocketfed.device_sim.conditions.silence import ANYWHERE, Point, Silence
 from pocketfed.device_sim.fleet import FleetSettings, VirtualClock, VirtualFleet
 from pocketfed.device_sim.ownership import Listed
-from pocketfed.device_sim.sessions import SessionOutcome
+from pocketfed.device_sim.phones.sessions import SessionOutcome
 from pocketfed.protocol.plan import EvaluationSettings, RetryWindow, RoundSettings
 
 NEVER = {point.name.lower(): 0.0 for point in Point}

@@ -13,8 +13,8 @@ from pocketfed.device_sim.conditions.network import PhoneNetwork
 from pocketfed.device_sim.conditions.traces import TracedPresence
 from pocketfed.device_sim.fleet import FleetSettings, VirtualClock, VirtualFleet
 from pocketfed.device_sim.ownership import Listed
-from pocketfed.device_sim.retrying import Step
-from pocketfed.device_sim.sessions import SessionOutcome
+from pocketfed.device_sim.phones.retrying import Step
+from pocketfed.device_sim.phones.sessions import SessionOutcome
 from pocketfed.protocol.plan import Eligibility, Plan, RetryWindow, RoundSettings
 
 SLOW = PhoneSpeed(100.0)  # seconds for the one batch of a bench's phone

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from pocketfed.device_sim.conditions import rounding_stream
-from pocketfed.device_sim.encoding import Debts, encode
+from pocketfed.device_sim.phones.encoding import Debts, encode
 from pocketfed.protocol.codecs import codec_named
 from pocketfed.protocol.weights import Weights, WeightSpec
 

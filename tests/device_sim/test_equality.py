@@ -7,16 +7,16 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pocketfed.device_sim.data.examples import Examples
-from pocketfed.device_sim.equality import (
+from pocketfed.device_sim.fleet import FleetSettings, VirtualClock, VirtualFleet
+from pocketfed.device_sim.ownership import Listed
+from pocketfed.device_sim.training.equality import (
     EqualitySample,
     TrainersDisagree,
     disagreement_raised,
     summary_of,
 )
-from pocketfed.device_sim.fleet import FleetSettings, VirtualClock, VirtualFleet
-from pocketfed.device_sim.graph_trainer import GraphTrainers
-from pocketfed.device_sim.ownership import Listed
-from pocketfed.device_sim.trainers import LiteRTTrainer
+from pocketfed.device_sim.training.graph_trainer import GraphTrainers
+from pocketfed.device_sim.training.trainers import LiteRTTrainer
 from pocketfed.protocol.artifact import Artifact, InputScale
 from pocketfed.protocol.errors import ParityFailure
 from pocketfed.protocol.plan import Plan, RetryWindow, RoundSettings

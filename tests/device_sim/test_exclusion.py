@@ -3,10 +3,10 @@
 import pytest
 from pocketfed.device_sim.conditions import Conditions
 from pocketfed.device_sim.conditions.compute import TieredCompute
-from pocketfed.device_sim.exclusion import by_tier
 from pocketfed.device_sim.fleet import FleetSettings, VirtualClock, VirtualFleet
+from pocketfed.device_sim.following.exclusion import by_tier
 from pocketfed.device_sim.ownership import Listed
-from pocketfed.device_sim.sessions import SessionOutcome, SessionRecord
+from pocketfed.device_sim.phones.sessions import SessionOutcome, SessionRecord
 from pocketfed.protocol.plan import RetryWindow, RoundSettings
 
 

@@ -13,10 +13,10 @@ from pocketfed.device_sim.conditions.network import Network
 from pocketfed.device_sim.data import partitions
 from pocketfed.device_sim.fleet import FleetSettings, LiveFleet, VirtualClock, VirtualFleet
 from pocketfed.device_sim.ownership import Partitioned
-from pocketfed.device_sim.retrying import RetryPolicy
-from pocketfed.device_sim.sessions import SessionOutcome
+from pocketfed.device_sim.phones.retrying import RetryPolicy
+from pocketfed.device_sim.phones.sessions import SessionOutcome
 from pocketfed.device_sim.streams import Purpose, stream
-from pocketfed.device_sim.trainers import LiteRTTrainer
+from pocketfed.device_sim.training.trainers import LiteRTTrainer
 from pocketfed.protocol import wire
 from pocketfed.protocol.admin import RoundPhase
 from pocketfed.protocol.plan import RetryWindow, RoundSettings

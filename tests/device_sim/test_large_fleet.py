@@ -9,7 +9,7 @@ from pocketfed.client import Session
 from pocketfed.device_sim.conditions import Conditions
 from pocketfed.device_sim.fleet import FleetSettings, VirtualClock, VirtualFleet
 from pocketfed.device_sim.ownership import Listed
-from pocketfed.device_sim.phone import Phone
+from pocketfed.device_sim.phones.phone import Phone
 from pocketfed.device_sim.workers import Done, Job
 from pocketfed.protocol.messages import Assignment, Device, Rejection, RejectionReason
 from pocketfed.protocol.plan import Plan, RetryWindow

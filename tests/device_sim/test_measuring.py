@@ -8,29 +8,17 @@ import numpy as np
 import pytest
 from pocketfed.device_sim.conditions import Conditions
 from pocketfed.device_sim.fleet import FleetSettings, LiveFleet, VirtualClock, VirtualFleet
-from pocketfed.device_sim.measuring import measure
-from pocketfed.device_sim.monitor import Monitor
+from pocketfed.device_sim.following.monitor import Monitor
 from pocketfed.device_sim.ownership import Listed
-from pocketfed.device_sim.sessions import SessionOutcome
-from pocketfed.device_sim.trainers import Evaluation, LiteRTTrainer
+from pocketfed.device_sim.phones.measuring import measure
+from pocketfed.device_sim.phones.sessions import SessionOutcome
+from pocketfed.device_sim.training.trainers import Evaluation, LiteRTTrainer
 from pocketfed.device_sim.workers import Job
 from pocketfed.protocol import wire
 from pocketfed.protocol.admin import EvaluationSource, RoundPhase
 from pocketfed.protocol.errors import ImplausibleReport
-from pocketfed.protocol.messages import (
-    Assignment,
-    AssignmentState,
-    CheckIn,
-    Fate,
-    Report,
-)
-from pocketfed.protocol.plan import (
-    EvaluationSettings,
-    Plan,
-    RetryWindow,
-    RoundKind,
-    RoundSettings,
-)
+from pocketfed.protocol.messages import Assignment, AssignmentState, CheckIn, Fate, Report
+from pocketfed.protocol.plan import EvaluationSettings, Plan, RetryWindow, RoundKind, RoundSettings
 
 PHONES = 8
 ROUNDS = 3

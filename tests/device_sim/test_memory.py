@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pocketfed.device_sim.memory import NEW, Memories, Memory
+from pocketfed.device_sim.phones.memory import NEW, Memories, Memory
 from pocketfed.device_sim.workers import Done
 from pocketfed.protocol.messages import Device, Outcome, Report
 

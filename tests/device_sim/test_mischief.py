@@ -15,11 +15,11 @@ from pocketfed.device_sim.conditions import Conditions
 from pocketfed.device_sim.conditions.availability import AlwaysThere
 from pocketfed.device_sim.conditions.mischief import Mischief, MischiefShares
 from pocketfed.device_sim.conditions.needs import EVERYTHING, Stretch
-from pocketfed.device_sim.falsifying import poisoned
 from pocketfed.device_sim.fleet import FleetSettings, VirtualClock, VirtualFleet
 from pocketfed.device_sim.ownership import Listed
-from pocketfed.device_sim.phone_client import Board
-from pocketfed.device_sim.sessions import SessionOutcome
+from pocketfed.device_sim.phones.falsifying import poisoned
+from pocketfed.device_sim.phones.phone_client import Board
+from pocketfed.device_sim.phones.sessions import SessionOutcome
 from pocketfed.protocol import wire
 from pocketfed.protocol.codecs import codec_named
 from pocketfed.protocol.errors import InvalidEncoding, NonFiniteDelta

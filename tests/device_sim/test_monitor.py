@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 from pocketfed.device_sim.fleet import FleetSettings, VirtualClock, VirtualFleet
-from pocketfed.device_sim.monitor import MISSES, Monitor
+from pocketfed.device_sim.following.monitor import MISSES, Monitor
 from pocketfed.device_sim.ownership import Listed
-from pocketfed.device_sim.sessions import SessionOutcome, SessionRecord
-from pocketfed.device_sim.trainers import LiteRTTrainer
+from pocketfed.device_sim.phones.sessions import SessionOutcome, SessionRecord
+from pocketfed.device_sim.training.trainers import LiteRTTrainer
 from pocketfed.protocol import wire
 from pocketfed.protocol.errors import NoAnswer
 from pocketfed.protocol.plan import RetryWindow, RoundSettings

@@ -6,8 +6,8 @@ import httpx
 import msgspec
 import numpy as np
 import pytest
-from pocketfed.device_sim.retrying import RetryPolicy, Step
-from pocketfed.device_sim.sessions import SessionOutcome
+from pocketfed.device_sim.phones.retrying import RetryPolicy, Step
+from pocketfed.device_sim.phones.sessions import SessionOutcome
 from pocketfed.protocol import errors, wire
 from pocketfed.protocol.codecs import ENCODINGS, codec_named
 from pocketfed.protocol.messages import Rejection, RejectionReason

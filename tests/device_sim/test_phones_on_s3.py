@@ -44,7 +44,7 @@ def bucket(monkeypatch):
         if os.environ.get("POCKETFED_REQUIRE_ALL") == "1":
             raise
         pytest.skip("moto[server] is not installed")
-    from pocketfed.server.blobs import s3
+    from pocketfed.server.blobs import s3_place
 
     store = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     store.start()
@@ -53,10 +53,10 @@ def bucket(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "tester")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    s3._client.cache_clear()
-    s3.S3Place("phones", "").client.create_bucket(Bucket="phones")
+    s3_place._client.cache_clear()
+    s3_place.S3Place("phones", "").client.create_bucket(Bucket="phones")
     yield "s3://phones"
-    s3._client.cache_clear()
+    s3_place._client.cache_clear()
     store.stop()
 
 

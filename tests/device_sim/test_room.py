@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
-from pocketfed.device_sim.room import Room
+from pocketfed.device_sim.training.room import Room
 
 
 @given(st.lists(st.integers(1, 70), min_size=1, max_size=8))

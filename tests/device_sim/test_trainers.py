@@ -12,9 +12,9 @@ import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pocketfed.device_sim import graph_trainer
-from pocketfed.device_sim.graph_trainer import GraphTrainer, GraphTrainers
-from pocketfed.device_sim.trainers import LiteRTTrainer, TrainerPool
+from pocketfed.device_sim.training import graph_trainer
+from pocketfed.device_sim.training.graph_trainer import GraphTrainer, GraphTrainers
+from pocketfed.device_sim.training.trainers import LiteRTTrainer, TrainerPool
 from pocketfed.protocol import wire
 from pocketfed.protocol.artifact import GRAPH, FileEntry
 from pocketfed.protocol.errors import ConfigError, DamagedArtifact, DataError, SpecMismatch

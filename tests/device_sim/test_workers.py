@@ -15,7 +15,7 @@ import pytest
 from pocketfed.device_sim.conditions import Conditions
 from pocketfed.device_sim.fleet import FleetSettings, VirtualClock, VirtualFleet
 from pocketfed.device_sim.ownership import Listed
-from pocketfed.device_sim.trainers import LiteRTTrainer
+from pocketfed.device_sim.training.trainers import LiteRTTrainer
 from pocketfed.device_sim.workers import Done, Inline, Job, Processes, RayActors, workers_of
 from pocketfed.device_sim.workers.published import KEPT, Published
 from pocketfed.device_sim.workers.queueing import LongestFirst

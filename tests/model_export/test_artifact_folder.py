@@ -8,13 +8,14 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from pocketfed.model_export import export, load, verify
-from pocketfed.model_export.artifact import staged
-from pocketfed.model_export.drawing import golden_of
-from pocketfed.model_export.golden import Golden
-from pocketfed.model_export.losses import loss_of
-from pocketfed.model_export.optimizers import optimizer_of
-from pocketfed.model_export.signatures import Trainee
+from pocketfed.model_export import export, load
+from pocketfed.model_export.converting.artifact import staged
+from pocketfed.model_export.proving import verify
+from pocketfed.model_export.proving.drawing import golden_of
+from pocketfed.model_export.proving.golden import Golden
+from pocketfed.model_export.training.losses import loss_of
+from pocketfed.model_export.training.optimizers import optimizer_of
+from pocketfed.model_export.training.signatures import Trainee
 from pocketfed.protocol.artifact import CHECKPOINT, GOLDEN, MANIFEST, MODEL, Artifact
 from pocketfed.protocol.errors import DamagedArtifact, ExportError, ParityFailure
 from pocketfed.runtime import quietly

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import pytest
-from pocketfed.model_export.behaviour import GROUPS, Trial
-from pocketfed.model_export.golden import Golden
+from pocketfed.model_export.proving.behaviour import GROUPS, Trial
+from pocketfed.model_export.proving.golden import Golden
 from pocketfed.protocol.artifact import GOLDEN, Artifact
 from pocketfed.runtime import Array, CompiledRuntime, Model, Runtime
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 from pocketfed.model_export.compact import compacted as compact
-from pocketfed.model_export.lint import lint
+from pocketfed.model_export.proving.lint import lint
 from pocketfed.runtime import CompiledRuntime, Model, Runtime, quietly
 
 SIZE = 400

@@ -8,10 +8,10 @@ import keras
 import tensorflow as tf
 from pocketfed.model_export.compact import compacted
 from pocketfed.model_export.compact.flatbuffer import packed, parsed
-from pocketfed.model_export.convert import convert
-from pocketfed.model_export.losses import loss_of
-from pocketfed.model_export.optimizers import optimizer_of
-from pocketfed.model_export.signatures import Program, Trainee, trace
+from pocketfed.model_export.converting.convert import convert
+from pocketfed.model_export.training.losses import loss_of
+from pocketfed.model_export.training.optimizers import optimizer_of
+from pocketfed.model_export.training.signatures import Program, Trainee, trace
 from pocketfed.runtime import quietly
 
 

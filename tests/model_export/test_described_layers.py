@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 from pocketfed.model_export import zoo_model
-from pocketfed.model_export.layers import described, described_zoo
+from pocketfed.model_export.reading.layers import described, described_zoo
 from pocketfed.protocol.errors import ExportError, UnsupportedLayer
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

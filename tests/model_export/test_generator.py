@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
-from pocketfed.model_export.converter import converted
-from pocketfed.model_export.lint import lint
+from pocketfed.model_export.converting.converter import converted
 from pocketfed.model_export.lowering import generator
+from pocketfed.model_export.proving.lint import lint
 from pocketfed.runtime import Runtime, quietly
 
 SEEDS = (0, 1, -1, 2**31 - 1, -(2**31), 123_456_789)

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from pocketfed.model_export import export
-from pocketfed.model_export.graph import graph_of
-from pocketfed.model_export.objective import objective_of
-from pocketfed.model_export.optimizers import optimizer_of
-from pocketfed.model_export.scope import scoped
-from pocketfed.model_export.signatures import Program, Trainee, trace
+from pocketfed.model_export.reading.scope import scoped
+from pocketfed.model_export.training.graph import graph_of
+from pocketfed.model_export.training.objective import objective_of
+from pocketfed.model_export.training.optimizers import optimizer_of
+from pocketfed.model_export.training.signatures import Program, Trainee, trace
 from pocketfed.protocol.artifact import GRAPH, MANIFEST, Artifact
 from pocketfed.protocol.errors import DamagedArtifact, ExportError
 from pocketfed.runtime import quietly

@@ -13,13 +13,13 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from pocketfed.model_export.convert import convert
-from pocketfed.model_export.drawing import golden_of
-from pocketfed.model_export.inspection import require_exportable, require_trainable
-from pocketfed.model_export.lint import lint
-from pocketfed.model_export.losses import KINDS, loss_of
-from pocketfed.model_export.optimizers import optimizer_of
-from pocketfed.model_export.signatures import Trainee, trace
+from pocketfed.model_export.converting.convert import convert
+from pocketfed.model_export.proving.drawing import golden_of
+from pocketfed.model_export.proving.lint import lint
+from pocketfed.model_export.reading.inspection import require_exportable, require_trainable
+from pocketfed.model_export.training.losses import KINDS, loss_of
+from pocketfed.model_export.training.optimizers import optimizer_of
+from pocketfed.model_export.training.signatures import Trainee, trace
 from pocketfed.runtime import Runtime, quietly
 
 BATCH, STEPS, RATE = 4, 10, 0.05

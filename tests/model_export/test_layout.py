@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import pytest
 import tensorflow as tf
-from pocketfed.model_export.layout import Layout
+from pocketfed.model_export.reading.layout import Layout
 
 layers = keras.layers
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import pytest
 import tensorflow as tf
-from pocketfed.model_export.lint import lint
+from pocketfed.model_export.proving.lint import lint
 from pocketfed.protocol.artifact import Artifact
 from pocketfed.protocol.errors import (
     DamagedArtifact,

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tensorflow as tf
-from pocketfed.model_export.converter import converted
-from pocketfed.model_export.lint import lint
+from pocketfed.model_export.converting.converter import converted
 from pocketfed.model_export.lowering import TABLE, NotLowered, lowered
+from pocketfed.model_export.proving.lint import lint
 from pocketfed.runtime import Runtime, quietly
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from pocketfed.model_export.convert import convert
-from pocketfed.model_export.functional import functional
-from pocketfed.model_export.inspection import require_exportable
-from pocketfed.model_export.objective import objective_of
-from pocketfed.model_export.optimizers import optimizer_of
-from pocketfed.model_export.signatures import Program, Trainee, trace
+from pocketfed.model_export.converting.convert import convert
+from pocketfed.model_export.reading.functional import functional
+from pocketfed.model_export.reading.inspection import require_exportable
+from pocketfed.model_export.training.objective import objective_of
+from pocketfed.model_export.training.optimizers import optimizer_of
+from pocketfed.model_export.training.signatures import Program, Trainee, trace
 from pocketfed.protocol.artifact import TensorSpec
 from pocketfed.runtime import Runtime, quietly
 

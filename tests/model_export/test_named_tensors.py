@@ -8,11 +8,12 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from pocketfed.model_export import export, load, verify
-from pocketfed.model_export.functional import functional
-from pocketfed.model_export.golden import Golden
-from pocketfed.model_export.objective import objective_of
-from pocketfed.model_export.ports import inputs_of, outputs_of
+from pocketfed.model_export import export, load
+from pocketfed.model_export.proving import verify
+from pocketfed.model_export.proving.golden import Golden
+from pocketfed.model_export.reading.functional import functional
+from pocketfed.model_export.reading.ports import inputs_of, outputs_of
+from pocketfed.model_export.training.objective import objective_of
 from pocketfed.protocol.artifact import GOLDEN, Artifact
 from pocketfed.protocol.errors import DamagedArtifact, ExportError, UnsupportedLayer
 from pocketfed.runtime import Runtime, quietly

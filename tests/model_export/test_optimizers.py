@@ -13,11 +13,11 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from pocketfed.model_export import export, export_zoo
 from pocketfed.model_export.compact import compacted
-from pocketfed.model_export.convert import convert
-from pocketfed.model_export.losses import loss_of
-from pocketfed.model_export.memory import Memory
-from pocketfed.model_export.optimizers import OPTIMIZERS, optimizer_of
-from pocketfed.model_export.signatures import Trainee, trace
+from pocketfed.model_export.converting.convert import convert
+from pocketfed.model_export.training.losses import loss_of
+from pocketfed.model_export.training.memory import Memory
+from pocketfed.model_export.training.optimizers import OPTIMIZERS, optimizer_of
+from pocketfed.model_export.training.signatures import Trainee, trace
 from pocketfed.protocol.artifact import Artifact
 from pocketfed.protocol.errors import ExportError
 from pocketfed.runtime import Runtime

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from pocketfed.model_export import export
-from pocketfed.model_export.padding import padding_left_out
+from pocketfed.model_export.training.padding import padding_left_out
 from pocketfed.protocol.artifact import Artifact
 from pocketfed.runtime import Runtime
 

@@ -9,15 +9,16 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from pocketfed.model_export import export, verify
-from pocketfed.model_export.convert import convert
-from pocketfed.model_export.drawing import golden_of
-from pocketfed.model_export.golden import STEPS, Golden
-from pocketfed.model_export.lint import lint
-from pocketfed.model_export.losses import loss_of
+from pocketfed.model_export import export
+from pocketfed.model_export.converting.convert import convert
 from pocketfed.model_export.lowering import generator
-from pocketfed.model_export.optimizers import optimizer_of
-from pocketfed.model_export.signatures import Program, Trainee, trace
+from pocketfed.model_export.proving import verify
+from pocketfed.model_export.proving.drawing import golden_of
+from pocketfed.model_export.proving.golden import STEPS, Golden
+from pocketfed.model_export.proving.lint import lint
+from pocketfed.model_export.training.losses import loss_of
+from pocketfed.model_export.training.optimizers import optimizer_of
+from pocketfed.model_export.training.signatures import Program, Trainee, trace
 from pocketfed.protocol.artifact import GOLDEN, Artifact
 from pocketfed.protocol.errors import ExportError
 from pocketfed.runtime import Runtime, quietly

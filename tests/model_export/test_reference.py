@@ -7,12 +7,12 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
-from pocketfed.model_export import drawing
-from pocketfed.model_export.golden import Golden
-from pocketfed.model_export.losses import loss_of
-from pocketfed.model_export.optimizers import optimizer_of
-from pocketfed.model_export.reference import Reference
-from pocketfed.model_export.signatures import Trainee
+from pocketfed.model_export.proving import drawing
+from pocketfed.model_export.proving.golden import Golden
+from pocketfed.model_export.proving.reference import Reference
+from pocketfed.model_export.training.losses import loss_of
+from pocketfed.model_export.training.optimizers import optimizer_of
+from pocketfed.model_export.training.signatures import Trainee
 
 layers = keras.layers
 

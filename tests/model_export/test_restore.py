@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from pocketfed import cli
 from pocketfed.model_export import ZOO, export, load, restore
-from pocketfed.model_export.golden import Golden
+from pocketfed.model_export.proving.golden import Golden
 from pocketfed.protocol import wire
 from pocketfed.protocol.artifact import GOLDEN, Artifact
 from pocketfed.protocol.errors import ExportError

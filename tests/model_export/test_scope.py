@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 from pocketfed.model_export import export
-from pocketfed.model_export.golden import Golden
-from pocketfed.model_export.scope import scoped
+from pocketfed.model_export.proving.golden import Golden
+from pocketfed.model_export.reading.scope import scoped
 from pocketfed.protocol.artifact import GOLDEN, Artifact
 from pocketfed.protocol.errors import ExportError
 from pocketfed.runtime import Runtime

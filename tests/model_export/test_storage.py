@@ -8,12 +8,12 @@ import keras
 import numpy as np
 import pytest
 from pocketfed.model_export import export
-from pocketfed.model_export.convert import convert
-from pocketfed.model_export.losses import loss_of
-from pocketfed.model_export.optimizers import optimizer_of
-from pocketfed.model_export.scope import scoped
-from pocketfed.model_export.signatures import Trainee, trace
-from pocketfed.model_export.storage import rounded
+from pocketfed.model_export.converting.convert import convert
+from pocketfed.model_export.converting.storage import rounded
+from pocketfed.model_export.reading.scope import scoped
+from pocketfed.model_export.training.losses import loss_of
+from pocketfed.model_export.training.optimizers import optimizer_of
+from pocketfed.model_export.training.signatures import Trainee, trace
 from pocketfed.protocol.artifact import Artifact, Storage
 from pocketfed.protocol.errors import ExportError
 from pocketfed.runtime import Runtime

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import keras
 import numpy as np
 import pytest
-from pocketfed.model_export.convert import convert
-from pocketfed.model_export.losses import loss_of
-from pocketfed.model_export.optimizers import optimizer_of
-from pocketfed.model_export.signatures import Trainee, trace
+from pocketfed.model_export.converting.convert import convert
+from pocketfed.model_export.training.losses import loss_of
+from pocketfed.model_export.training.optimizers import optimizer_of
+from pocketfed.model_export.training.signatures import Trainee, trace
 from pocketfed.protocol.artifact import Artifact
 from pocketfed.runtime import Runtime
 

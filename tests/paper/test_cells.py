@@ -3,7 +3,7 @@
 import pytest
 from pocketfed.device_sim.baselines import FullBatchTrainers
 from pocketfed.device_sim.data.sharing import Iid, Natural
-from pocketfed.device_sim.trainers import LiteRTTrainer
+from pocketfed.device_sim.training.trainers import LiteRTTrainer
 from pocketfed.paper.cells import Cell
 from pocketfed.paper.exhibits import SMALL_TARGET, TABLE_1, TABLE_2, TABLES, cell_named
 

@@ -3,9 +3,7 @@
 import msgspec
 import pytest
 from pocketfed.protocol import errors
-from pocketfed.protocol.errors import (
-    PocketFedError,
-)
+from pocketfed.protocol.errors import PocketFedError
 from pocketfed.protocol.problems import Problem, from_problem, to_problem
 
 

@@ -9,11 +9,11 @@ import keras
 import pytest
 import tensorflow as tf
 from pocketfed.model_export.compact import compacted
-from pocketfed.model_export.convert import convert
-from pocketfed.model_export.converter import converted
-from pocketfed.model_export.objective import objective_of
-from pocketfed.model_export.optimizers import optimizer_of
-from pocketfed.model_export.signatures import Trainee, trace
+from pocketfed.model_export.converting.convert import convert
+from pocketfed.model_export.converting.converter import converted
+from pocketfed.model_export.training.objective import objective_of
+from pocketfed.model_export.training.optimizers import optimizer_of
+from pocketfed.model_export.training.signatures import Trainee, trace
 from pocketfed.runtime import CompiledRuntime, Model, Runtime, quietly
 
 layers = keras.layers

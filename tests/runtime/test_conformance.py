@@ -13,8 +13,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from pocketfed.model_export.inspection import float_variables
-from pocketfed.model_export.lint import lint
+from pocketfed.model_export.proving.lint import lint
+from pocketfed.model_export.reading.inspection import float_variables
 from pocketfed.protocol.errors import DamagedArtifact
 from pocketfed.runtime import CompiledRuntime, Model, Runtime
 

@@ -49,8 +49,8 @@ from pocketfed.protocol.messages import (
 from pocketfed.protocol.plan import Plan, RetryWindow, RoundSettings
 from pocketfed.protocol.weights import Weights, WeightSpec
 from pocketfed.server import Config, create_app
-from pocketfed.server.attestation import Verifier
 from pocketfed.server.store import Store, file_url
+from pocketfed.server.trust.attestation import Verifier
 
 SPEC = WeightSpec.of({"dense/kernel": (3, 4), "dense/bias": (4,)})
 CHECK_IN = CheckIn(client_version="1")
@@ -466,7 +466,7 @@ class Bucket:
 
 @pytest.fixture
 def bucket(s3_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    from pocketfed.server.blobs import s3
+    from pocketfed.server.blobs import s3_place
 
     for name, value in {
         "AWS_ENDPOINT_URL_S3": s3_url,
@@ -477,7 +477,7 @@ def bucket(s3_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Buck
     }.items():
         monkeypatch.setenv(name, value)
     name = "b" + wire.sha256(str(tmp_path).encode())[:20]
-    client = s3.S3Place(name, "fleet").client
+    client = s3_place.S3Place(name, "fleet").client
     client.create_bucket(Bucket=name)
     return Bucket(client, name, s3_url)
 

@@ -97,7 +97,7 @@ def _set_clock(file: Path) -> None:
         return float(file.read_text())
 
     for name in ("serve", "coordinate"):
-        module = import_module(f"pocketfed.server.{name}")
+        module = import_module(f"pocketfed.server.running.{name}")
         setattr(module, name, partial(getattr(module, name), clock=now))
 
 
@@ -153,8 +153,9 @@ def _tables(death: Death) -> None:
 
 
 def _bodies(death: Death) -> None:
-    from pocketfed.server import coordinator, delivery
     from pocketfed.server.blobs import arrivals
+    from pocketfed.server.coordination import coordinator
+    from pocketfed.server.taking_part import delivery
 
     _before(death, delivery.Delivery, "_accept", "body: whole")
     encode, write = coordinator.encode_state, arrivals.write_all
@@ -180,7 +181,7 @@ def _half_of_a_body() -> str:
 
 def _folds(death: Death) -> None:
     """Some deltas are in the sum and others are not."""
-    from pocketfed.server import fold
+    from pocketfed.server.folding import fold
 
     _before(death, fold, "delta_of", "fold: half")
 

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pocketfed.protocol import folding
 from pocketfed.protocol.errors import ImplausibleReport
-from pocketfed.server import columns, sums
-from pocketfed.server.aggregators import aggregator_of, clipped, weighted_mean
-from pocketfed.server.norms import clip, l2_norm
-from pocketfed.server.sums import MAX_MAGNITUDE, SCALE, TOTAL_LIMIT, require_moderate
+from pocketfed.server.folding import columns, sums
+from pocketfed.server.folding.aggregators import aggregator_of, clipped, weighted_mean
+from pocketfed.server.folding.norms import clip, l2_norm
+from pocketfed.server.folding.sums import MAX_MAGNITUDE, SCALE, TOTAL_LIMIT, require_moderate
 
 KINDS = [
     folding.WeightedMean(),

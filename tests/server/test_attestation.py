@@ -10,8 +10,8 @@ from joserfc.jwk import ECKey, OctKey
 from pocketfed.client import DeviceClient
 from pocketfed.protocol.errors import AttestationFailed, AttestationNeeded, ConfigError
 from pocketfed.protocol.messages import Attestation, Enrolment
-from pocketfed.server.attestation import nonce
-from pocketfed.server.play_integrity import PlayIntegrity
+from pocketfed.server.trust.attestation import nonce
+from pocketfed.server.trust.play_integrity import PlayIntegrity
 
 PACKAGE = "org.example.keyboard"
 SEALING = OctKey.import_key(bytes(range(32)))

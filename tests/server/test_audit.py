@@ -12,8 +12,8 @@ from pocketfed.protocol import folding
 from pocketfed.protocol.errors import ConfigError
 from pocketfed.protocol.weights import Weights, WeightSpec
 from pocketfed.server import Config
-from pocketfed.server.audit import audit
-from pocketfed.server.folder import DataFolder
+from pocketfed.server.operating.audit import audit
+from pocketfed.server.running.folder import DataFolder
 
 KEEP_S = 500.0
 

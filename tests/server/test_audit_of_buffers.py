@@ -9,7 +9,7 @@ import pytest
 from pocketfed.protocol.folding import Adam, WeightedMean
 from pocketfed.protocol.plan import Buffering
 from pocketfed.server import Config
-from pocketfed.server.audit import audit
+from pocketfed.server.operating.audit import audit
 
 KEEP_S = 500.0
 

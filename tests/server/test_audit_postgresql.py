@@ -4,8 +4,8 @@ import pytest
 from pocketfed import cli
 from pocketfed.protocol.errors import ConfigError
 from pocketfed.server import Config
-from pocketfed.server.audit import audit
-from pocketfed.server.folder import DataFolder
+from pocketfed.server.operating.audit import audit
+from pocketfed.server.running.folder import DataFolder
 from sqlalchemy import create_engine, text
 
 KEEP_S = 500.0

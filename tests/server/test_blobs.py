@@ -207,10 +207,10 @@ def test_a_bucket_that_is_not_there_is_unavailable_everywhere(bucket, tmp_path) 
 
 
 def test_a_store_that_does_not_answer_is_unavailable(bucket, tmp_path, monkeypatch) -> None:
-    from pocketfed.server.blobs import s3
+    from pocketfed.server.blobs import s3_place
 
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
-    monkeypatch.setattr(s3, "_client", s3._client.__wrapped__)
+    monkeypatch.setattr(s3_place, "_client", s3_place._client.__wrapped__)
     blobs = Place(tmp_path, bucket).blobs
     with pytest.raises(Unavailable, match="EndpointConnectionError"):
         blobs.read(NAME)

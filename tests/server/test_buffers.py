@@ -14,9 +14,9 @@ from pocketfed.protocol.admin import RoundPhase
 from pocketfed.protocol.errors import AssignmentExpired, MalformedPayload, Unavailable
 from pocketfed.protocol.messages import AssignmentState, Outcome, Report
 from pocketfed.protocol.plan import Buffering, EvaluationSettings, RoundKind, RoundSettings
-from pocketfed.server import places, rounds
-from pocketfed.server.aggregators import aggregator_of
-from pocketfed.server.staleness import discount
+from pocketfed.server.folding.aggregators import aggregator_of
+from pocketfed.server.states import places, rounds
+from pocketfed.server.states.staleness import discount
 
 SETTINGS = RoundSettings(
     goal=4,

@@ -13,7 +13,7 @@ from pocketfed.protocol.messages import Assignment
 from pocketfed.protocol.plan import Buffering, RetryWindow
 from pocketfed.protocol.weights import Weights, WeightSpec
 from pocketfed.server import Config
-from pocketfed.server.audit import audit
+from pocketfed.server.operating.audit import audit
 
 SPEC = WeightSpec.of({"kernel": (50, 40)})
 START = Weights(SPEC, np.ones(SPEC.size, np.float32))

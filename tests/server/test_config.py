@@ -9,8 +9,8 @@ import pytest
 from pocketfed.protocol.errors import ConfigError
 from pocketfed.server import SETTINGS, Config, create_app, wsgi
 from pocketfed.server.config import load, table
-from pocketfed.server.coordinate import coordinate
-from pocketfed.server.folder import DataFolder
+from pocketfed.server.running.coordinate import coordinate
+from pocketfed.server.running.folder import DataFolder
 
 DOCS = Path(__file__).parents[2] / "docs"
 

@@ -43,10 +43,10 @@ from pocketfed.protocol.messages import (
 from pocketfed.protocol.plan import Plan, RoundSettings
 from pocketfed.protocol.weights import Weights, WeightSpec
 from pocketfed.server import Config
-from pocketfed.server.audit import Finding, audit
 from pocketfed.server.blobs import FolderBlobs
+from pocketfed.server.coordination.sweeper import ORPHAN_TTL_S, Sweeper
+from pocketfed.server.operating.audit import Finding, audit
 from pocketfed.server.store import Store, file_url
-from pocketfed.server.sweeper import ORPHAN_TTL_S, Sweeper
 from sqlalchemy import create_engine, text
 
 Answer = TypeVar("Answer")

@@ -17,7 +17,7 @@ import pytest
 from pocketfed.protocol.folding import Sgd
 from pocketfed.protocol.plan import Buffering, Plan, RoundSettings
 from pocketfed.server import Config
-from pocketfed.server.audit import audit
+from pocketfed.server.operating.audit import audit
 
 
 def _neighbour(name: str) -> ModuleType:

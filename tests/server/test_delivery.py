@@ -326,7 +326,7 @@ def test_an_upload_to_a_closed_round_says_check_in_again(server, phone) -> None:
 def test_a_round_that_closes_while_a_body_arrives_refuses_it(server, phone, monkeypatch) -> None:
     body = server.body(0.5)
     phone.announce(body)
-    delivery = "pocketfed.server.held.require_moderate"
+    delivery = "pocketfed.server.taking_part.held.require_moderate"
     monkeypatch.setattr(delivery, lambda _: server.admin.stop("task"))
     answer = server.put_update(phone, body)
     assert (answer.status_code, answer.json()["code"]) == (409, "round_closed")

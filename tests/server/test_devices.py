@@ -21,8 +21,8 @@ from pocketfed.protocol.errors import (
 )
 from pocketfed.protocol.messages import Enrolment, Rejection
 from pocketfed.server.config import Config
-from pocketfed.server.limits import Bucket, Limit, spend
-from pocketfed.server.rates import network_of
+from pocketfed.server.trust.limits import Bucket, Limit, spend
+from pocketfed.server.trust.rates import network_of
 
 KEY = "0123456789abcdef" * 2
 ENROLMENT = Enrolment(client_version="1")

@@ -13,11 +13,11 @@ from pocketfed.protocol.admin import CreateTask
 from pocketfed.protocol.errors import ConfigError, LostBlob
 from pocketfed.protocol.plan import RoundSettings
 from pocketfed.protocol.weights import Weights, WeightSpec
-from pocketfed.server.fold import Basis, basis_of, fold
+from pocketfed.server.folding.fold import Basis, basis_of, fold
+from pocketfed.server.folding.optimizers import encode_state, optimizer_of
+from pocketfed.server.folding.workers import LocalWorkers, workers_of
 from pocketfed.server.migrations import upgrade
-from pocketfed.server.optimizers import encode_state, optimizer_of
 from pocketfed.server.store import Checkpoint, Update
-from pocketfed.server.workers import LocalWorkers, workers_of
 
 SPEC = WeightSpec.of({"kernel": (30, 5), "bias": (5,)})
 ONE = LocalWorkers(count=1)

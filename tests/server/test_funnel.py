@@ -23,17 +23,11 @@ from pocketfed.protocol.errors import (
     ReportConflict,
     RoundClosed,
 )
-from pocketfed.protocol.messages import (
-    AssignmentState,
-    Capabilities,
-    CheckIn,
-    Outcome,
-    Report,
-)
+from pocketfed.protocol.messages import AssignmentState, Capabilities, CheckIn, Outcome, Report
 from pocketfed.protocol.plan import EvaluationSettings, RoundKind
-from pocketfed.server.funnel import Funnels, evaluation_steps, steps
 from pocketfed.server.migrations import upgrade
 from pocketfed.server.store import Course
+from pocketfed.server.watch.funnel import Funnels, evaluation_steps, steps
 from sqlalchemy import create_engine
 
 HOUR_S = 3600.0
@@ -274,7 +268,7 @@ def test_a_refusal_is_answered_even_if_it_cannot_be_counted(server, monkeypatch)
     phone.check_in()
     phone.announce(server.body(0.5))
     server.clock.wait(31.0)
-    monkeypatch.setattr("pocketfed.server.funnel.Funnels.refuse", _unavailable)
+    monkeypatch.setattr("pocketfed.server.watch.funnel.Funnels.refuse", _unavailable)
     answer = server.put_update(phone, server.body(0.5))
     assert answer.json()["code"] == AssignmentExpired.code
 

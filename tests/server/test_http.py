@@ -49,7 +49,7 @@ def test_a_failure_of_the_server_leaks_nothing(server, monkeypatch, caplog) -> N
     def fail(*arguments: object) -> None:
         raise RuntimeError("the secret is 42")
 
-    monkeypatch.setattr("pocketfed.server.devices.token_digest", fail)
+    monkeypatch.setattr("pocketfed.server.trust.devices.token_digest", fail)
     answer = server.http.post("/v1/devices", content=b'{"client_version":"1"}')
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")
     assert "42" not in answer.text

@@ -21,7 +21,7 @@ from pocketfed.protocol.errors import NotFound, RoundError
 from pocketfed.protocol.messages import Capabilities, CheckIn, Outcome, Report
 from pocketfed.protocol.plan import EvaluationSettings
 from pocketfed.server import Config
-from pocketfed.server.audit import audit
+from pocketfed.server.operating.audit import audit
 
 PHONES = st.integers(0, 5)
 HELD = ("assigned", "reported", "uploaded", "measured")

@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 from pocketfed.protocol.errors import Unavailable
-from pocketfed.server.coordinator import Coordinator
+from pocketfed.server.coordination.coordinator import Coordinator
 
 LEASE_S = 15.0
 HANGING = """

@@ -115,14 +115,14 @@ def test_an_abandoned_round_says_why(server, lines) -> None:
 def test_what_is_rolled_back_leaves_no_line(server, lines, monkeypatch) -> None:
     server.create_task()
     before = len(lines(task="task"))
-    monkeypatch.setattr("pocketfed.server.control.summary", lambda *_: 1 / 0)
+    monkeypatch.setattr("pocketfed.server.operating.control.summary", lambda *_: 1 / 0)
     headers = {"Authorization": f"Bearer {server.server.admin_token}"}
     assert server.http.post("/v1/admin/tasks/task/stop", headers=headers).status_code == 500
     assert [line for line in lines(task="task")[before:] if "state" in line] == []
 
 
 def test_a_failure_has_its_trace_and_its_request(server, lines, monkeypatch) -> None:
-    monkeypatch.setattr("pocketfed.server.devices.token_digest", lambda _: 1 / 0)
+    monkeypatch.setattr("pocketfed.server.trust.devices.token_digest", lambda _: 1 / 0)
     answer = server.http.post("/v1/devices", content=b'{"client_version":"1"}')
     (line,) = lines(logger="absl")
     assert line["request_id"] == answer.headers["X-Request-ID"]

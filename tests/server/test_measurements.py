@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pocketfed.protocol.errors import ImplausibleReport
 from pocketfed.protocol.messages import Outcome, Report
-from pocketfed.server.measurements import require_measurement, weighted_means
+from pocketfed.server.coordination.measurements import require_measurement, weighted_means
 
 
 def measured(value, num_examples=1, name="loss", **changes):

@@ -11,7 +11,7 @@ import schemathesis
 from hypothesis import strategies as st
 from openapi_spec_validator import validate
 from pocketfed.protocol import wire
-from pocketfed.server.openapi import OPERATIONS, describe
+from pocketfed.server.web.openapi import OPERATIONS, describe
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pocketfed.protocol import folding
 from pocketfed.protocol.errors import SpecMismatch
-from pocketfed.server.optimizers import decode_state, encode_state, optimizer_of
+from pocketfed.server.folding.optimizers import decode_state, encode_state, optimizer_of
 
 KINDS = [
     folding.Sgd(),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pocketfed.protocol.messages import Rejection, RejectionReason
-from pocketfed.server.pacing import DAY_S, Demand, window
+from pocketfed.server.taking_part.pacing import DAY_S, Demand, window
 
 DEMAND = {"devices": 1000, "places": 13, "period_s": 120.0, "opens_in_s": 300.0}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from pocketfed.server.login import LIFETIME_S, Login
+from pocketfed.server.web.login import LIFETIME_S, Login
 
 COOKIE = "pocketfed_operator"
 

@@ -11,7 +11,8 @@ from pocketfed.protocol import wire
 from pocketfed.protocol.errors import MalformedPayload, NameTaken, Unavailable
 from pocketfed.protocol.messages import Assignment, Enrolment, RejectionReason
 from pocketfed.protocol.plan import Plan
-from pocketfed.server import migrations, rounds
+from pocketfed.server import migrations
+from pocketfed.server.states import rounds
 from pocketfed.server.store import Store
 
 

@@ -6,8 +6,8 @@ from pocketfed.protocol import wire
 from pocketfed.protocol.errors import PocketFedError
 from pocketfed.protocol.folding import Sgd
 from pocketfed.server.blobs import FolderBlobs
+from pocketfed.server.coordination.sweeper import ORPHAN_TTL_S
 from pocketfed.server.store import Writing
-from pocketfed.server.sweeper import ORPHAN_TTL_S
 
 
 class Killed(BaseException):

@@ -10,7 +10,7 @@ from pocketfed.protocol.admin import RoundPhase
 from pocketfed.protocol.errors import AssignmentExpired, ReportConflict
 from pocketfed.protocol.messages import AssignmentState, Outcome, Report
 from pocketfed.protocol.plan import RoundSettings
-from pocketfed.server import places, rounds
+from pocketfed.server.states import places, rounds
 
 SELECTING, REPORTING, AGGREGATING, COMMITTED, ABANDONED = RoundPhase
 GRAPH = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pocketfed.protocol import wire
 from pocketfed.protocol.weights import Weights, WeightSpec
-from pocketfed.server.sweeper import ORPHAN_TTL_S
+from pocketfed.server.coordination.sweeper import ORPHAN_TTL_S
 
 SPEC = WeightSpec.of({"kernel": (50, 40)})
 ROUNDS = 3

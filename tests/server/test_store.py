@@ -6,10 +6,10 @@ import threading
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from pocketfed.server import rounds
-from pocketfed.server.rounds import Assignment
+from pocketfed.server.states import rounds
+from pocketfed.server.states.rounds import Assignment
 from pocketfed.server.store import DeviceRow
-from pocketfed.server.tables import metadata
+from pocketfed.server.store.tables import metadata
 from psycopg.errors import UniqueViolation
 from sqlalchemy.exc import IntegrityError
 

@@ -8,8 +8,8 @@ import pytest
 from pocketfed.protocol import wire
 from pocketfed.protocol.errors import Unavailable
 from pocketfed.server.blobs import FolderBlobs
+from pocketfed.server.coordination.sweeper import ARRIVAL_MARGIN_S, ORPHAN_TTL_S
 from pocketfed.server.store import Writing
-from pocketfed.server.sweeper import ARRIVAL_MARGIN_S, ORPHAN_TTL_S
 
 ORPHAN = "0" * 64
 
@@ -196,7 +196,7 @@ def test_updates_that_two_rounds_share_go_with_the_last_of_them(server, sweeper)
 def test_many_spent_updates_are_released_in_several_transactions(
     server, sweeper, monkeypatch
 ) -> None:
-    monkeypatch.setattr("pocketfed.server.sweeper.RELEASED_AT_ONCE", 2)
+    monkeypatch.setattr("pocketfed.server.coordination.sweeper.RELEASED_AT_ONCE", 2)
     server.create_task("wide", population="wide", goal=5, over_selection=1.0)
     for number in range(5):
         phone = server.phone()

@@ -4,12 +4,7 @@ import hashlib
 
 import pytest
 from pocketfed.client import DeviceClient
-from pocketfed.protocol.errors import (
-    AssignmentExpired,
-    NotAssigned,
-    NotFound,
-    UnsupportedVersion,
-)
+from pocketfed.protocol.errors import AssignmentExpired, NotAssigned, NotFound, UnsupportedVersion
 from pocketfed.protocol.messages import (
     Assignment,
     AssignmentState,

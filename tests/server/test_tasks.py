@@ -5,12 +5,7 @@ import pytest
 from pocketfed.client import AdminClient
 from pocketfed.protocol import wire
 from pocketfed.protocol.admin import CreateTask, RoundPhase, TaskStatus
-from pocketfed.protocol.errors import (
-    ImplausibleReport,
-    NameTaken,
-    NotFound,
-    Unauthenticated,
-)
+from pocketfed.protocol.errors import ImplausibleReport, NameTaken, NotFound, Unauthenticated
 from pocketfed.protocol.plan import Plan
 
 

@@ -5,7 +5,7 @@ import pytest
 from pocketfed.device_sim.baselines import FullBatchTrainers, pooled, train_centralised
 from pocketfed.device_sim.data.examples import joined
 from pocketfed.device_sim.ownership import Listed, Partitioned
-from pocketfed.device_sim.trainers import LiteRTTrainer
+from pocketfed.device_sim.training.trainers import LiteRTTrainer
 from pocketfed.protocol.errors import ConfigError
 from pocketfed.protocol.plan import Plan
 from pocketfed.protocol.weights import Weights

@@ -3,11 +3,7 @@
 import numpy as np
 import pytest
 from pocketfed.device_sim.conditions.availability import DayAndNight
-from pocketfed.device_sim.conditions.battery_and_heat import (
-    Battery,
-    Heat,
-    as_charged_and_warm,
-)
+from pocketfed.device_sim.conditions.battery_and_heat import Battery, Heat, as_charged_and_warm
 from pocketfed.device_sim.conditions.needs import Need, Stretch, next_instant
 
 EVENING = Stretch(1000.0, 50_000.0)

@@ -12,7 +12,7 @@ from pocketfed.device_sim.data.handwriting.strokes import FORMS, POINTS, skeleto
 from pocketfed.device_sim.data.handwriting.writers import Writer
 from pocketfed.device_sim.data.sharing import Dirichlet, Natural, usual
 from pocketfed.device_sim.streams import stream
-from pocketfed.device_sim.trainers import LiteRTTrainer
+from pocketfed.device_sim.training.trainers import LiteRTTrainer
 from pocketfed.protocol.errors import ConfigError, DataError
 from pocketfed.protocol.plan import Plan
 from pocketfed.protocol.weights import Weights

@@ -12,7 +12,7 @@ from pocketfed.device_sim.data.characters import ALPHABET, BEGIN, CHARACTERS, NO
 from pocketfed.device_sim.data.datasets import fetch
 from pocketfed.device_sim.data.shakespeare import SHAKESPEARE, Excerpt
 from pocketfed.device_sim.data.sharing import Iid, Natural, usual
-from pocketfed.device_sim.trainers import LiteRTTrainer
+from pocketfed.device_sim.training.trainers import LiteRTTrainer
 from pocketfed.protocol.errors import ConfigError, DataError
 from pocketfed.protocol.plan import Plan
 

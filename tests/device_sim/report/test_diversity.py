@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from pocketfed.device_sim.census import Census
 from pocketfed.device_sim.data.examples import Examples
-from pocketfed.device_sim.monitor import RoundRow
+from pocketfed.device_sim.following.census import Census
+from pocketfed.device_sim.following.monitor import RoundRow
 from pocketfed.device_sim.ownership import Listed, Ownership
+from pocketfed.device_sim.phones.sessions import SessionOutcome, SessionRecord
 from pocketfed.device_sim.report.diversity import LOOKED_AT, diversity_of
-from pocketfed.device_sim.sessions import SessionOutcome, SessionRecord
 
 
 def labelled(*labels):

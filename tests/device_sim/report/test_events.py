@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from pocketfed.device_sim.census import Standing
-from pocketfed.device_sim.monitor import RoundRow
+from pocketfed.device_sim.following.census import Standing
+from pocketfed.device_sim.following.monitor import RoundRow
 from pocketfed.device_sim.report.baselines import BaselinePoint, baseline_of
 from pocketfed.device_sim.report.events import write_events
 

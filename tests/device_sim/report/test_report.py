@@ -7,13 +7,13 @@ import re
 from dataclasses import replace
 
 import pytest
-from pocketfed.device_sim.census import Standing
-from pocketfed.device_sim.live_table import LiveTable
-from pocketfed.device_sim.monitor import RoundRow
+from pocketfed.device_sim.following.census import Standing
+from pocketfed.device_sim.following.live_table import LiveTable
+from pocketfed.device_sim.following.monitor import RoundRow
+from pocketfed.device_sim.following.tallies import Tallies
+from pocketfed.device_sim.phones.sessions import SessionOutcome, SessionRecord
 from pocketfed.device_sim.report import RunFacts, summarise_run, to_csv, write_report
 from pocketfed.device_sim.report.baselines import BaselinePoint, baseline_of
-from pocketfed.device_sim.sessions import SessionOutcome, SessionRecord
-from pocketfed.device_sim.tallies import Tallies
 from pocketfed.protocol.errors import DataError
 from rich.console import Console
 

@@ -7,7 +7,7 @@ import pytest
 from pocketfed.device_sim.conditions import shuffle_stream
 from pocketfed.device_sim.ownership import Listed
 from pocketfed.device_sim.tff import TffJob, made
-from pocketfed.device_sim.trainers import LiteRTTrainer
+from pocketfed.device_sim.training.trainers import LiteRTTrainer
 from pocketfed.protocol.plan import Plan, RoundSettings
 from safetensors.numpy import load_file, save_file
 

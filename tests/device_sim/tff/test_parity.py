@@ -12,11 +12,11 @@ from msgspec.structs import replace
 from pocketfed.client import AdminClient, Session
 from pocketfed.device_sim.data.examples import Examples
 from pocketfed.device_sim.fleet import FleetSettings, VirtualClock, VirtualFleet
-from pocketfed.device_sim.graph_trainer import GraphTrainers
 from pocketfed.device_sim.ownership import Listed
-from pocketfed.device_sim.sessions import SessionOutcome
+from pocketfed.device_sim.phones.sessions import SessionOutcome
 from pocketfed.device_sim.tff import TffJob, interpreter, made, make_rounds, measured
-from pocketfed.device_sim.trainers import LiteRTTrainer
+from pocketfed.device_sim.training.graph_trainer import GraphTrainers
+from pocketfed.device_sim.training.trainers import LiteRTTrainer
 from pocketfed.protocol import wire
 from pocketfed.protocol.artifact import Artifact
 from pocketfed.protocol.errors import ConfigError
@@ -111,7 +111,7 @@ def exported(out: Path) -> Artifact:
 
 def ours(folder: Path, case: Case, artifact: Artifact) -> None:
     """Runs a fleet; keeps the weights of every version, and the job with which TFF makes them."""
-    from pocketfed.model_export.layers import described_zoo
+    from pocketfed.model_export.reading.layers import described_zoo
 
     clock, cohorts = VirtualClock(), defaultdict(list)
 

@@ -1,0 +1,1 @@
+"""One phone: its sessions step by step, and what it keeps between them."""

@@ -1,0 +1,1 @@
+"""Local training, by the phones' runtime or by TensorFlow, held against each other."""

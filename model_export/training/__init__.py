@@ -1,0 +1,1 @@
+"""The training program: loss, gradients, optimizer, padding; traced and lowered."""

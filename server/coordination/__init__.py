@@ -1,0 +1,1 @@
+"""What moves rounds on: deadlines, sums, what follows them, and what may go."""

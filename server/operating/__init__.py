@@ -1,0 +1,1 @@
+"""What operators do, and what an audit holds against the tables."""

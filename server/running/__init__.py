@@ -1,0 +1,1 @@
+"""Processes: what each stands on, and the ways to start them."""

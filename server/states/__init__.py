@@ -1,0 +1,1 @@
+"""Pure state machines: a round and a device's place in it; no IO."""

@@ -1,0 +1,1 @@
+"""Whom the server believes, and how often: devices, what vouches for them, limits."""

@@ -1,0 +1,1 @@
+"""HTTP: parse, call, render; for devices, for operators, and for whoever watches."""
