@@ -8,9 +8,8 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from pocketfed.model_export import export, load
+from pocketfed.model_export import export, load, verify
 from pocketfed.model_export.converting.artifact import staged
-from pocketfed.model_export.proving import verify
 from pocketfed.model_export.proving.drawing import golden_of
 from pocketfed.model_export.proving.golden import Golden
 from pocketfed.model_export.training.losses import loss_of

@@ -8,8 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from pocketfed.model_export import export, load
-from pocketfed.model_export.proving import verify
+from pocketfed.model_export import export, load, verify
 from pocketfed.model_export.proving.golden import Golden
 from pocketfed.model_export.reading.functional import functional
 from pocketfed.model_export.reading.ports import inputs_of, outputs_of

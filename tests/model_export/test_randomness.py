@@ -9,10 +9,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from pocketfed.model_export import export
+from pocketfed.model_export import export, verify
 from pocketfed.model_export.converting.convert import convert
 from pocketfed.model_export.lowering import generator
-from pocketfed.model_export.proving import verify
 from pocketfed.model_export.proving.drawing import golden_of
 from pocketfed.model_export.proving.golden import STEPS, Golden
 from pocketfed.model_export.proving.lint import lint

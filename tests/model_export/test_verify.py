@@ -12,10 +12,9 @@ import msgspec
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from pocketfed.model_export import Check, Verification
+from pocketfed.model_export import Check, Verification, verify
 from pocketfed.model_export.compact.flatbuffer import packed
 from pocketfed.model_export.converting import artifact
-from pocketfed.model_export.proving import verify
 from pocketfed.protocol import wire
 from pocketfed.protocol.artifact import CHECKPOINT, GOLDEN, MODEL, Artifact, Manifest
 from pocketfed.protocol.errors import (

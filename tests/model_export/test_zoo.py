@@ -10,8 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from pocketfed.model_export import ZOO, export_zoo, zoo_model
-from pocketfed.model_export.proving import verify
+from pocketfed.model_export import ZOO, export_zoo, verify, zoo_model
 from pocketfed.protocol.errors import ExportError
 
 OUTPUTS = {

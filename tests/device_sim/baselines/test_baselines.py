@@ -48,7 +48,7 @@ def test_each_pass_over_a_full_batch_is_a_step_from_where_the_last_one_ended(
     trainer = full(artifact.model, artifact.manifest)
     plan = Plan(batch_size=10, learning_rate=0.1, epochs=3)
     result = trainer.train(artifact.checkpoint, examples, plan=plan, rng=rng())
-    now = artifact.checkpoint
+    now, last = artifact.checkpoint, result
     for _ in range(3):
         last = trainer.train(now, examples, plan=PLAN, rng=rng())
         now = Weights(now.spec, now.vector + last.delta.vector)
