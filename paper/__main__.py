@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import msgspec
-from absl import app, flags
+from absl import app, flags, logging
 
 from ..device_sim.data.dataset import Dataset
 from ..device_sim.data.images import MNIST
@@ -93,4 +93,6 @@ def _figure_1(bench: Bench) -> None:
 
 
 if __name__ == "__main__":
+    # absl tells more unless something is said, and a line for every request of a phone is too much.
+    flags.FLAGS.verbosity = logging.WARNING
     app.run(main)

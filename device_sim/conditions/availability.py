@@ -149,8 +149,7 @@ class Habits:
     begun_h: float
 
     def at(self, now_s: float) -> Stretch:
-        stretches = _piece(self, self._number(now_s))
-        return stretches[bisect_right(stretches, now_s, key=lambda one: one.begins_s) - 1]
+        return _piece(self, self._number(now_s)).at(now_s)
 
     def share_at(self, now_s: float) -> float:
         """The probability that the phone is eligible."""
@@ -218,11 +217,26 @@ class Habits:
                 return waited
 
 
+class _Piece:
+    """The stretches of a piece, drawn as far as anybody has asked: most phones come but once."""
+
+    def __init__(self, stretches: Iterator[Stretch]) -> None:
+        self._coming = stretches
+        self._drawn: list[Stretch] = []
+
+    def at(self, now_s: float) -> Stretch:
+        while not self._drawn or self._drawn[-1].ends_s <= now_s:
+            following = next(self._coming, None)
+            if following is None:
+                break
+            self._drawn.append(following)
+        return self._drawn[bisect_right(self._drawn, now_s, key=lambda one: one.begins_s) - 1]
+
+
 @lru_cache(maxsize=1024)
-def _piece(habits: Habits, number: int) -> tuple[Stretch, ...]:
-    model = habits.model
-    bare = tuple(habits.drawn(number))
+def _piece(habits: Habits, number: int) -> _Piece:
+    model, bare = habits.model, habits.drawn(number)
     if model.battery is None and model.heat is None:
-        return bare
+        return _Piece(bare)
     rng = stream(habits.seed, Purpose.BATTERY_AND_HEAT, habits.device, number)
-    return tuple(as_charged_and_warm(bare, battery=model.battery, heat=model.heat, rng=rng))
+    return _Piece(as_charged_and_warm(bare, battery=model.battery, heat=model.heat, rng=rng))

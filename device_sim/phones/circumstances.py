@@ -19,6 +19,7 @@ class Circumstances:
     def __init__(self, conditions: PhoneConditions, clock: Callable[[], float]) -> None:
         self._conditions = conditions
         self._clock = clock
+        self._session: tuple[Place, Point | None] | None = None
 
     def missing(self, assignment: Assignment | None) -> Need:
         """What the phone needs to go on, and lacks now."""
@@ -37,7 +38,7 @@ class Circumstances:
 
     def falls_silent(self, assignment: Assignment, *points: Point) -> bool:
         """Whether this session ends without a word at one of these points."""
-        return self._conditions.silent_at(Place.of(assignment)) in points
+        return self._silent_at(Place.of(assignment)) in points
 
     def breaks_off(self, assignment: Assignment, way: Way, *, tries: int) -> bool:
         """Whether a transfer ends in the middle, after ``tries`` that did."""
@@ -68,6 +69,12 @@ class Circumstances:
         if self._conditions.mischief is Mischief.LATE:
             delay_s = 2 * instruction.upload_within_s
         return delay_s + self._conditions.upload_s(size_bytes, place=Place.of(assignment))
+
+    def _silent_at(self, place: Place) -> Point | None:
+        """Drawn once for all points of a session."""
+        if self._session is None or self._session[0] != place:
+            self._session = place, self._conditions.silent_at(place)
+        return self._session[1]
 
     def _needs(self, assignment: Assignment | None) -> Need:
         """What the app waits for and, within a session, what the plan asks beside it."""

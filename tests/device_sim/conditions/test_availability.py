@@ -11,6 +11,7 @@ from pocketfed.device_sim.conditions.availability import (
     MOST_SHARE,
     AlwaysThere,
     DayAndNight,
+    _Piece,
     _piece,
 )
 from pocketfed.device_sim.conditions.needs import EVERYTHING, Need, held_until, next_instant
@@ -126,6 +127,14 @@ def test_an_instant_years_away_costs_one_piece_of_history():
     _piece.cache_clear()
     habits.at(20 * 52 * WEEK_S)
     assert _piece.cache_info().misses == 1
+
+
+def test_no_more_of_a_history_is_drawn_than_is_asked_for():
+    habits = phones(1)[0]
+    coming = habits.drawn(1)
+    found = _Piece(coming).at(habits.edge_s(1))
+    following = next(coming)
+    assert (found.begins_s, found.ends_s) == (habits.edge_s(1), following.begins_s)
 
 
 @settings(max_examples=25, deadline=None)
