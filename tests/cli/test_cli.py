@@ -161,6 +161,9 @@ def test_a_missing_extra_is_named(
 
 def test_a_server_starts_without_what_most_of_its_starts_do_not_use() -> None:
     slow = "{'alembic', 'httpx', 'joserfc', 'psycopg', 'boto3', 'tensorflow'}"
-    code = f"import sys, pocketfed.cli, pocketfed.server.serve; print({slow} & set(sys.modules))"
+    code = (
+        "import sys, pocketfed.cli, pocketfed.server.running.serve; "
+        f"print({slow} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.stdout == "set()\n", done.stderr

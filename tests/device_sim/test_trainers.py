@@ -325,7 +325,7 @@ def test_without_tensorflow_the_graph_trainer_says_what_to_install(artifact):
     program = (
         "from pathlib import Path; import sys\n"
         "sys.modules['tensorflow'] = None\n"
-        "from pocketfed.device_sim.graph_trainer import GraphTrainer\n"
+        "from pocketfed.device_sim.training.graph_trainer import GraphTrainer\n"
         "from pocketfed.protocol.artifact import Artifact\n"
         "artifact = Artifact.read(Path(sys.argv[1]))\n"
         "GraphTrainer(artifact.graph, artifact.manifest)\n"
@@ -365,8 +365,8 @@ def test_each_thread_has_a_trainer_of_its_own(artifact):
 def test_the_runtime_says_nothing_on_the_terminal(artifact, made):
     program = (
         "from pathlib import Path; import sys\n"
-        "from pocketfed.device_sim.graph_trainer import GraphTrainer\n"
-        "from pocketfed.device_sim.trainers import LiteRTTrainer\n"
+        "from pocketfed.device_sim.training.graph_trainer import GraphTrainer\n"
+        "from pocketfed.device_sim.training.trainers import LiteRTTrainer\n"
         "from pocketfed.protocol.artifact import Artifact\n"
         "artifact = Artifact.read(Path(sys.argv[1]))\n"
         f"{made}, artifact.manifest)\n"

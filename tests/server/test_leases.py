@@ -12,7 +12,7 @@ LEASE_S = 15.0
 HANGING = """
 import sys, time
 from pocketfed import cli
-from pocketfed.server.coordinator import Coordinator
+from pocketfed.server.coordination.coordinator import Coordinator
 
 def hang(*arguments):
     print("folding", flush=True)

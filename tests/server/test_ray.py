@@ -19,9 +19,9 @@ from pocketfed.protocol.errors import LostBlob
 from pocketfed.protocol.plan import RoundSettings
 from pocketfed.protocol.weights import Weights, WeightSpec
 from pocketfed.server.blobs import FolderBlobs
-from pocketfed.server.fold import basis_of, fold
+from pocketfed.server.folding.fold import basis_of, fold
 from pocketfed.server.store import Checkpoint, Update
-from pocketfed.server.workers import LocalWorkers, workers_of
+from pocketfed.server.folding.workers import LocalWorkers, workers_of
 
 folder = Path(sys.argv[1])
 spec = WeightSpec.of({"w": (1000,)})
