@@ -126,6 +126,7 @@ private val tolerant = Json { ignoreUnknownKeys = true }
 
 private fun manifestIn(text: String): Manifest {
     val tree = tolerant.parseToJsonElement(text).jsonObject
+    requireUnquoted(Manifest.serializer().descriptor, tree)
     // These two would be understood wrongly without a field that is not known here.
     tree["plan"]?.let { Json.decodeFromJsonElement<Plan>(it).requireUsable() }
     tree["spec"]?.let { Json.decodeFromJsonElement<List<WeightEntry>>(it) }

@@ -14,7 +14,7 @@ private val ITEM_BYTES = mapOf("float32" to 4, "int32" to 4, "int64" to 8)
 internal class Tensor(val spec: TensorSpec) {
     private val itemBytes = ITEM_BYTES[spec.dtype]
         ?: throw unfitModel("${spec.name} is of ${spec.dtype}, expected one of ${ITEM_BYTES.keys}; change the model")
-    val elements: Int = elementsOf(spec.shape)?.takeIf { it > 0 }
+    val elements: Int = elementsOf(spec.shape)?.takeIf { it in 1..Int.MAX_VALUE / itemBytes }
         ?: throw unfitModel("${spec.name} has the shape ${spec.shape}, expected a static one; export the model again")
     val buffer: ByteBuffer = ByteBuffer.allocateDirect(elements * itemBytes).order(ByteOrder.nativeOrder())
 
@@ -86,6 +86,13 @@ internal class Port(private val runtime: ModelRuntime, private val signature: St
 internal class Feed(private val port: Port, private val rows: Int, private val inputScale: InputScale) {
     private val weight = port.input("weight")
     private val named = port.inputs.filterKeys { it == "x" || it == "y" || it.startsWith("x_") || it.startsWith("y_") }
+
+    init {
+        for (tensor in named.values + weight) {
+            val found = tensor.spec.shape.firstOrNull()
+            if (found != rows) throw unfitModel("${tensor.spec.name} has $found rows, expected $rows; export it again")
+        }
+    }
 
     /** Lays out [examples], at most as many as there are rows. Throws Unfit (`unfit_examples`). */
     fun fill(examples: List<Example>) {

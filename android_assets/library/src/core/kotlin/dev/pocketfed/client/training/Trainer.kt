@@ -14,7 +14,8 @@ import java.nio.ByteBuffer
 import java.security.MessageDigest
 
 /**
- * Local training and evaluation through the signatures of a model, as `docs/artifact.md` has it.
+ * Local training and evaluation through the signatures of a model, as `docs/artifact.md` has it. The
+ * examples that take part are held in memory as the app stored them, and made into batches step by step.
  *
  * Which examples take part, their order in each pass and the seeds are drawn from the key, so work that
  * goes on after the process died ends at the same bits as undisturbed work. Its progress is kept in the

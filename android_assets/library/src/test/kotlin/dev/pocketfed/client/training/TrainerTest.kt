@@ -162,6 +162,18 @@ class TrainerTest {
     }
 
     @Test
+    fun `a manifest that contradicts itself is refused before a step is taken`() {
+        val material = LinearModel.material()
+        val changes = listOf("\"batch_size\":3" to "\"batch_size\":4", "int32" to "string", "\"train\"" to "\"fit\"")
+        for ((old, new) in changes) {
+            val manifest = String(material.manifest).replace(old, new).toByteArray()
+            val other = Material(material.model, manifest, material.checkpoint)
+            assertEquals("unfit_model", assertThrows(Unfit::class.java) { train(plan, material = other) }.code, new)
+            assertEquals(0, opened.last().batches.size)
+        }
+    }
+
+    @Test
     fun `a checkpoint of another layout is refused`() {
         val material = LinearModel.material()
         val other = Material(material.model, material.manifest, material.checkpoint.copyOf(8))
