@@ -16,6 +16,7 @@ internal class LinearModel(private val momentum: Float = 0f) : ModelRuntime {
     val seeds = ArrayList<Int>()
     val batches = ArrayList<List<Float>>()
     val rates = ArrayList<Float>()
+    val padding = ArrayList<Float>()
     var isClosed = false
 
     override fun run(signature: String, inputs: Map<String, ByteBuffer>, outputs: Map<String, ByteBuffer>) {
@@ -42,6 +43,7 @@ internal class LinearModel(private val momentum: Float = 0f) : ModelRuntime {
         seeds += inputs.getValue("seed").getInt(0)
         rates += inputs.getValue("learning_rate").getFloat(0)
         batches += weight.indices.filter { weight[it] == 1f }.map { x[2 * it] }
+        padding += weight.indices.filter { weight[it] == 0f }.flatMap { listOf(x[2 * it], x[2 * it + 1]) }
         val gradient = FloatArray(2)
         var loss = 0f
         for (row in weight.indices) {

@@ -5,6 +5,7 @@ import dev.pocketfed.client.Stopped
 import dev.pocketfed.client.Unfit
 import dev.pocketfed.client.protocol.Plan
 import java.io.IOException
+import java.nio.ByteBuffer
 import java.nio.file.Path
 import org.junit.jupiter.api.Assertions.assertArrayEquals
 import org.junit.jupiter.api.Assertions.assertEquals
@@ -70,6 +71,15 @@ class TrainerTest {
     }
 
     @Test
+    fun `which of too many examples take part hangs on the key`() {
+        val chosen = ('a'..'j').map { key ->
+            train(plan.copy(maxExamples = 4), key = "$key")
+            places().flatten().toSet()
+        }
+        assertTrue(chosen.toSet().size > 5, "$chosen")
+    }
+
+    @Test
     fun `every step has a seed of its own`() {
         train(plan.copy(epochs = 20))
         assertEquals(80, opened.last().seeds.toSet().size)
@@ -105,6 +115,30 @@ class TrainerTest {
         val scaled = LinearModel.material(scale = """{"offset":55.0,"scale":0.5}""")
         trainer(raw).train("a", scaled, plan.copy(epochs = 1), never)
         assertEquals(listOf(listOf(100f)), opened.last().batches)
+    }
+
+    @Test
+    fun `labels that are floats are not scaled`() {
+        val labels = ArrayList<Float>()
+        val watching = object : ModelRuntime {
+            override fun run(signature: String, inputs: Map<String, ByteBuffer>, outputs: Map<String, ByteBuffer>) {
+                if (signature == "train") labels += inputs.getValue("y").getFloat(0)
+            }
+
+            override fun close() = Unit
+        }
+        val scaled = LinearModel.material(scale = """{"offset":55.0,"scale":0.5}""")
+        val floats = String(scaled.manifest).replace(""""y","dtype":"int32"""", """"y","dtype":"float32"""")
+        val example = one(Values.Bytes(byteArrayOf(-1, 55)), Values.Floats(floatArrayOf(0.75f)))
+        val material = Material(scaled.model, floats.toByteArray(), scaled.checkpoint)
+        Trainer(example, { watching }, folder.toFile()).train("a", material, plan.copy(epochs = 1), never)
+        assertEquals(listOf(0.75f), labels)
+    }
+
+    @Test
+    fun `padding is zero, whatever stood there before`() {
+        train(plan)
+        assertEquals(List(2 * 2 * 2) { 0f }, opened.last().padding)
     }
 
     @Test
