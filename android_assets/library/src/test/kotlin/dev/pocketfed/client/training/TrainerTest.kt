@@ -103,6 +103,14 @@ class TrainerTest {
     }
 
     @Test
+    fun `what an optimizer remembers ends with the training`() {
+        val model = LinearModel(momentum = 0.9f)
+        val trainer = Trainer(Listed.of(10), { model }, folder.toFile())
+        val (first, second) = List(2) { trainer.train("a", LinearModel.material(remembers = true), plan, never).delta }
+        assertArrayEquals(first, second)
+    }
+
+    @Test
     fun `the loss is the mean over the examples of the last pass`() {
         val learned = train(plan.copy(learningRate = Float.MIN_VALUE))
         val measured = trainer().evaluate("a", LinearModel.material(), plan, never)
