@@ -10,7 +10,7 @@ TFF_PINS := device_sim/tff/pins.txt device_sim/tff/overrides.txt
 
 TESTS := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test test-slow test-all tff tff-test check bench paper-fast paper-full package clean
+.PHONY: demo test test-slow test-all tff tff-test android-test check bench paper-fast paper-full package clean
 
 # Federated learning in front of your eyes: export, server, 100 phones, report in build/demo.
 demo: $(READY)
@@ -33,6 +33,10 @@ tff: .venv-tff/ready
 # The same rounds here and in TFF, weight by weight.
 tff-test: $(READY) .venv-tff/ready
 	POCKETFED_REQUIRE_ALL=1 $(BIN)/python -m pytest -rP tests/device_sim/tff
+
+# The Android library on this machine, with Maven and a JDK, against the Python of .venv.
+android-test: $(READY)
+	cd android_assets/host && POCKETFED_PYTHON=$(abspath $(BIN)/python) mvn -q -B test
 
 check: $(READY) build/pocketfed
 	$(BIN)/ruff format --check .
