@@ -57,10 +57,16 @@ internal data class Moment(
 
 internal fun PhoneClock.now(): Moment = Moment(wallS(), elapsedS(), boot())
 
+private const val SMALLEST_WAIT_S = 1e-3
+
 /** Due [waitS] seconds after [drawn]. */
 @Serializable
 internal data class Alarm(val drawn: Moment, @SerialName("wait_s") val waitS: Double) {
-    fun remainingS(now: Moment): Double = (waitS - drawn.until(now)).coerceIn(0.0, waitS.coerceAtLeast(0.0))
+    /** Whoever comes a moment early, as timers and rounding have it, is not sent to wait again. */
+    fun remainingS(now: Moment): Double {
+        val left = waitS - drawn.until(now)
+        return if (left < SMALLEST_WAIT_S) 0.0 else left
+    }
 
     /** The same alarm by the clock of another run of the phone, whose wall clock may be moved from now on. */
     fun carriedTo(now: Moment): Alarm = if (drawn.boot == now.boot) this else Alarm(now, remainingS(now))

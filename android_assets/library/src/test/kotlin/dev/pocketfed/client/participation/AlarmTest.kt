@@ -32,4 +32,9 @@ class AlarmTest {
         assertEquals(70.0, unnamed.remainingS(Moment(wallS = 0.0, elapsedS = 80.0, boot = "")))
         assertEquals(40.0, unnamed.remainingS(Moment(wallS = 1060.0, elapsedS = 5.0, boot = "")))
     }
+
+    @Test
+    fun `a timer that rings a moment early is not sent to wait again`() {
+        assertEquals(0.0, alarm.remainingS(Moment(wallS = 0.0, elapsedS = 149.9999, boot = "a")))
+    }
 }
