@@ -7,6 +7,8 @@ import dev.pocketfed.client.training.Learner
 import dev.pocketfed.client.training.StopSignal
 import java.io.Closeable
 import java.io.File
+import java.io.RandomAccessFile
+import java.nio.channels.OverlappingFileLockException
 import java.security.SecureRandom
 import kotlin.random.Random
 import kotlin.random.asKotlinRandom
@@ -52,7 +54,7 @@ public class FederatedClient(
     )
 
     init {
-        memory.course.due?.carriedTo(around.clock.now())?.let { memory.keep(memory.course.copy(due = it)) }
+        keepTime()
     }
 
     /** Seconds until there is something to do; 0 when [participate] would begin at once. */
@@ -65,21 +67,32 @@ public class FederatedClient(
 
     /**
      * One session, or none when it is not due or the phone lacks something. Returns when it has ended or
-     * [stop] is raised; an error of the protocol is an outcome, not an exception.
+     * [stop] is raised; an error of the protocol is an outcome, not an exception. Throws IOException when
+     * the folder cannot be written.
      */
     @Synchronized
-    public fun participate(stop: StopSignal): Participation {
+    public fun participate(stop: StopSignal): Participation = alone {
+        memory.recall()
+        keepTime()
         val watch = Watch(parts, stop)
-        if (nextDueS > 0) return Participation(SessionOutcome.NOT_DUE, "not due yet", nextDueS)
         val missing = watch.missing
-        if (missing.isNotEmpty()) return Participation(SessionOutcome.NOT_READY, "lacks $missing", 0.0)
-        return Sitting(parts, DeviceClient(session, memory.identity, watch), watch).hold()
-    }
+        when {
+            nextDueS > 0 -> Participation(SessionOutcome.NOT_DUE, "not due yet", nextDueS)
+            missing.isNotEmpty() -> Participation(SessionOutcome.NOT_READY, "lacks $missing", 0.0)
+            else -> Sitting(parts, DeviceClient(session, memory.identity, watch), watch).hold()
+        }
+    } ?: Participation(SessionOutcome.NOT_READY, "another client works on this folder", nextDueS)
 
     /** Gives an open place back, if the server can be reached, and forgets what was made for it. */
     @Synchronized
     public fun leave() {
-        val place = memory.course.place ?: return
+        alone {
+            memory.recall()
+            memory.course.place?.let(::giveBack)
+        }
+    }
+
+    private fun giveBack(place: Place) {
         memory.keep(memory.course.copy(place = null))
         memory.update.delete()
         try {
@@ -87,6 +100,23 @@ public class FederatedClient(
         } catch (_: PocketFedException) {
             // The server gives the place to another once its time is over.
         }
+    }
+
+    /** Counts a wait of an earlier run of the phone by the clock of this one. */
+    private fun keepTime() {
+        val due = memory.course.due ?: return
+        val carried = due.carriedTo(around.clock.now())
+        if (carried != due) memory.keep(memory.course.copy(due = carried))
+    }
+
+    /** What [act] gives, or null while another client, of this process or another, works on the folder. */
+    private fun <T> alone(act: () -> T): T? = RandomAccessFile(File(folder, "lock"), "rw").use { file ->
+        val lock = try {
+            file.channel.tryLock()
+        } catch (_: OverlappingFileLockException) {
+            null
+        }
+        lock?.use { act() }
     }
 
     /** Breaks off an exchange under way, from any thread, so that a raised stop is noticed at once. */

@@ -64,6 +64,11 @@ internal class Memory(private val folder: File) {
 
     init {
         if (!folder.isDirectory && !folder.mkdirs()) throw IOException("$folder cannot be made; give the client a folder")
+        recall()
+    }
+
+    /** Reads the file again, which another client may have changed. */
+    fun recall() {
         val lines = if (file.isFile) file.readLines() else emptyList()
         identity = lines.getOrNull(0)?.let { read(it, serializer<Device>()) }
         course = lines.getOrNull(1)?.let { read(it, serializer<Course>()) } ?: Course()

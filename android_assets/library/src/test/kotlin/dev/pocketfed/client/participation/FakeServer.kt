@@ -29,15 +29,18 @@ class FakeServer : AutoCloseable {
     private val blobs = listOf(MODEL, MANIFEST, CHECKPOINT).associateBy { Digest.sha256(it.encodeToByteArray()) }
     private val bodies = mutableMapOf<String, ByteString>()
     private val announced = mutableMapOf<String, ByteString>()
-    private var placesByDevice = mutableMapOf<String, String>()
+    private val placesByDevice = mutableMapOf<String, String>()
     private val devicesByKey = mutableMapOf<String, Device>()
 
-    /** Everything that was asked for, as `METHOD path`. */
+    /** Everything that was asked for, [lines] as `METHOD path`. */
     val seen = CopyOnWriteArrayList<RecordedRequest>()
     val lines: List<String> get() = seen.map { "${it.method} ${it.url.encodedPath}" }
     val uploads = CopyOnWriteArrayList<ByteString>()
     val devices: Int get() = devicesByKey.size
-    val places: Int get() = placesByDevice.size
+
+    /** Places given so far; a device is given another once it has delivered. */
+    var places = 0
+        private set
 
     @Volatile var fault: (RecordedRequest) -> MockResponse? = { null }
 
@@ -61,7 +64,7 @@ class FakeServer : AutoCloseable {
         http.start()
     }
 
-    /** Whether the server counts this device's work. */
+    /** How many places were delivered to. */
     val accepted: Int get() = bodies.size
 
     @Synchronized
@@ -86,7 +89,8 @@ class FakeServer : AutoCloseable {
 
     private fun checkIn(request: RecordedRequest): MockResponse {
         val token = request.headers["Authorization"] ?: return problem(401, "unauthenticated")
-        val id = placesByDevice.getOrPut(token) { "place-${placesByDevice.size}" }
+        val id = placesByDevice[token]?.takeIf { it !in bodies } ?: "place-${places++}"
+        placesByDevice[token] = id
         val (model, manifest, checkpoint) = blobs.entries.map { (sha256, body) ->
             Resource("/v1/blobs/$sha256", sha256, body.length.toLong())
         }

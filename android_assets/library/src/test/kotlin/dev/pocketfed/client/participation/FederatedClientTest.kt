@@ -122,7 +122,7 @@ class FederatedClientTest {
         val ended = phone.participate()
         assertEquals(SessionOutcome.LATE to 600.0, ended.outcome to ended.nextDueS)
         phone.started().use { assertEquals(false, it.holdsPlace) }
-        assertEquals(listOf("memory", "shelf"), folder.list()!!.sorted())
+        assertEquals(listOf("lock", "memory", "shelf"), folder.list()!!.sorted())
     }
 
     @Test
@@ -252,6 +252,26 @@ class FederatedClientTest {
         phone.participate(stopAfter(3))
         phone.started().use { it.leave() }
         assertEquals("DELETE /v1/assignments/place-0", server.lines.last())
+    }
+
+    @Test
+    fun `two clients on one folder take turns`() {
+        phone.started().use { second ->
+            var meanwhile: Participation? = null
+            phone.learner = FixedLearner { meanwhile = second.participate(GO_ON) }
+            assertEquals(SessionOutcome.ACCEPTED, phone.participate().outcome)
+            assertEquals(SessionOutcome.NOT_READY, meanwhile!!.outcome)
+            assertEquals(SessionOutcome.NOT_DUE, second.participate(GO_ON).outcome)
+        }
+    }
+
+    @Test
+    fun `a wait survives a new start of the phone with its clock set back`() {
+        phone.participate()
+        phone.clock = FakeClock(wallS = 0.0, elapsedS = 1.0, boot = "second")
+        assertEquals(600.0, phone.participate().nextDueS)
+        phone.clock.wait(600.0)
+        assertEquals(SessionOutcome.ACCEPTED, phone.participate().outcome)
     }
 
     private fun assertGivenBack(outcome: String) {
