@@ -29,7 +29,8 @@ public class Surroundings(
  * A phone's part in federated learning.
  *
  * All it must not forget lies in [folder], which belongs to it alone: a client on the same folder, in this
- * process or a later one, goes on with the same place and the same bytes. Calls block; one at a time.
+ * process or a later one, goes on with the same place and the same bytes. Sessions block, one at a time;
+ * the properties and [interrupt] answer at once on any thread.
  */
 public class FederatedClient(
     private val config: ClientConfig,
@@ -59,11 +60,11 @@ public class FederatedClient(
 
     /** Seconds until there is something to do; 0 when [participate] would begin at once. */
     public val nextDueS: Double
-        @Synchronized get() = memory.course.due?.remainingS(around.clock.now()) ?: 0.0
+        get() = memory.course.due?.remainingS(around.clock.now()) ?: 0.0
 
     /** Whether a place is held, so that the next session goes on with it. */
     public val holdsPlace: Boolean
-        @Synchronized get() = memory.course.place != null
+        get() = memory.course.place != null
 
     /**
      * One session, or none when it is not due or the phone lacks something. Returns when it has ended or
@@ -83,7 +84,10 @@ public class FederatedClient(
         }
     } ?: Participation(SessionOutcome.NOT_READY, "another client works on this folder", nextDueS)
 
-    /** Gives an open place back, if the server can be reached, and forgets what was made for it. */
+    /**
+     * Gives an open place back, if the server can be reached, and forgets what was made for it. An app whose
+     * user withdraws altogether deletes the folder after it.
+     */
     @Synchronized
     public fun leave() {
         alone {

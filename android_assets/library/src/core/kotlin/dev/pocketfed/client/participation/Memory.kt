@@ -56,14 +56,16 @@ internal class Memory(private val folder: File) {
     /** The body that the place's report announces. */
     val update = File(folder, "update")
 
+    @Volatile
     var identity: Device? = null
         private set
 
+    @Volatile
     var course: Course = Course()
         private set
 
     init {
-        if (!folder.isDirectory && !folder.mkdirs()) throw IOException("$folder cannot be made; give the client a folder")
+        if (!folder.isDirectory && !folder.mkdirs()) throw IOException("$folder cannot be made; name another folder")
         recall()
     }
 

@@ -95,7 +95,8 @@ internal class Requests(
     private fun answered(attestor: Attestor, challenge: String): Attestation = try {
         Attestation(attestor.kind, attestor.attest(challenge), challenge)
     } catch (error: PocketFedException) {
-        throw StepFailed(Step.CHECK_IN, parts.config.retry.remedy(error, Step.CHECK_IN, parts.config.retry.tries), error)
+        val policy = parts.config.retry
+        throw StepFailed(Step.CHECK_IN, policy.remedy(error, Step.CHECK_IN, policy.tries), error)
     }
 
     private fun submit(sent: Sent<Enrolment>) {

@@ -15,6 +15,7 @@ import dev.pocketfed.client.protocol.Rejection
 import dev.pocketfed.client.protocol.Report
 import dev.pocketfed.client.protocol.RetryWindow
 import dev.pocketfed.client.protocol.UploadInstruction
+import dev.pocketfed.client.protocol.mapped
 import dev.pocketfed.client.wire.Digest
 
 /** One session: from the check-in, or from where an earlier process ended, to its end. */
@@ -51,7 +52,7 @@ internal class Sitting(private val parts: Parts, private val client: DeviceClien
     }
 
     private fun isKept(sha256: String): Boolean =
-        memory.update.isFile && Digest.sha256(memory.update.readBytes()) == sha256
+        memory.update.isFile && Digest.sha256(mapped(memory.update)) == sha256
 
     /** The body that was announced is lost, and no other may take its place. */
     private fun abandoned(held: Place, due: Alarm): Participation {
@@ -140,7 +141,8 @@ internal class Sitting(private val parts: Parts, private val client: DeviceClien
         val place = memory.course.place
         val policy = parts.config.retry
         val said = failure.message.orEmpty()
-        if (failure.error.code == "unauthenticated") requests.forgetIdentity()
+        // An upload goes under a right of its own; that it does not hold says nothing of the token.
+        if (failure.error.code == "unauthenticated" && failure.step != Step.UPLOAD) requests.forgetIdentity()
         return when (failure.remedy) {
             Remedy.SAME_REQUEST -> paused(SessionOutcome.FAILED, said, alarm(failure.waitS ?: 0.0))
             Remedy.NO_ANSWER -> paused(SessionOutcome.FAILED, said, alarm(policy.noAnswerWaitS(parts.random)))

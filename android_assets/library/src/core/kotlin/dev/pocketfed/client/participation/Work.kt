@@ -19,6 +19,7 @@ import java.nio.ByteBuffer
 
 private const val MAX_METRICS = 16
 private const val MAX_METRIC = 1e30
+private val FRACTION = Regex(":[^+]*") // A codec is offered by its family: topk stands for every fraction.
 private val METRIC_NAME = Regex("[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 /** An assignment's work on this phone, from its bytes to a report that is ready to be sent. */
@@ -33,7 +34,12 @@ internal class Work(private val parts: Parts, private val requests: Requests, pr
 
     private fun followable(assignment: Assignment): Plan {
         val plan = assignment.readPlan()
-        if (assignment.kind !in KINDS) throw Unfit(NOT_ELIGIBLE, "got a round of the kind ${assignment.kind}, expected $KINDS")
+        if (assignment.kind !in KINDS) {
+            throw Unfit(NOT_ELIGIBLE, "got a round of the kind ${assignment.kind}, expected one of $KINDS")
+        }
+        if (FRACTION.replace(assignment.codec, "") !in parts.encoder.offered) {
+            throw Unfit("unknown_codec", "got the codec ${assignment.codec}, expected one of ${parts.encoder.offered}")
+        }
         val missing = parts.conditions.missing(plan.eligibility.and(parts.config.wakesWith))
         if (missing.isNotEmpty()) throw Unfit(NOT_ELIGIBLE, "the plan asks for $missing; wait for that")
         val numExamples = parts.learner.numExamples()
@@ -81,7 +87,7 @@ internal class Work(private val parts: Parts, private val requests: Requests, pr
 
     private fun measuredReport(measured: Measured, began: Moment): Report {
         val metrics = measured.metrics.filter { (name, value) -> isSendable(name, value) }.entries.take(MAX_METRICS)
-        if (metrics.isEmpty()) throw Damaged("no_metrics", "the evaluation gave no finite metric, expected one at least")
+        if (metrics.isEmpty()) throw Damaged("no_metrics", "got no finite metric, expected one at least")
         return Report(
             outcome = Outcome.COMPLETED,
             numExamples = measured.numExamples,

@@ -35,7 +35,8 @@ public class DeviceClient(
      * Fetches immutable bytes into [file], going on where an earlier download broke off. Throws Damaged
      * when they are not what was promised; the file is gone then.
      */
-    public fun download(resource: Resource, file: File): Unit = Download(session, resource, file).run(device?.token, stop)
+    public fun download(resource: Resource, file: File): Unit =
+        Download(session, resource, file).run(device?.token, stop)
 
     /** Tells the outcome; one that announces a body is answered with where to send it. */
     public fun report(assignmentId: String, report: Report): ReportAnswer =

@@ -26,8 +26,8 @@ internal class Download(private val session: Session, private val resource: Reso
         if (mapped(file).let(Digest::sha256) == resource.sha256) return
         val got = file.length()
         file.delete()
-        val sentence = "${resource.url}: got $got bytes of another digest, expected ${resource.bytes} of ${resource.sha256}"
-        throw Damaged("digest_mismatch", sentence)
+        val expected = "${resource.bytes} of ${resource.sha256}"
+        throw Damaged("digest_mismatch", "${resource.url}: got $got bytes of another digest, expected $expected")
     }
 
     private fun fetch(token: String?, stop: StopSignal) {

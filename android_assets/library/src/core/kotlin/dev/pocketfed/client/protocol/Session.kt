@@ -8,6 +8,8 @@ import java.io.IOException
 import java.util.concurrent.TimeUnit
 import kotlinx.serialization.KSerializer
 import kotlinx.serialization.SerializationException
+import okhttp3.ConnectionPool
+import okhttp3.Dispatcher
 import okhttp3.Headers
 import okhttp3.Headers.Companion.toHeaders
 import okhttp3.HttpUrl
@@ -41,7 +43,8 @@ internal class Outgoing(
  */
 public class Session(server: String, http: OkHttpClient = OkHttpClient(), timeouts: Timeouts = Timeouts()) : Closeable {
     private val base = server.toHttpUrl().toString().trimEnd('/')
-    private val transfers = http.newBuilder().cache(null)
+    // Of its own, so that closing and interrupting leave the app's other calls alone.
+    private val transfers = http.newBuilder().cache(null).dispatcher(Dispatcher()).connectionPool(ConnectionPool())
         .retryOnConnectionFailure(false).followRedirects(false).followSslRedirects(false)
         .connectTimeout(millis(timeouts.silenceS), TimeUnit.MILLISECONDS)
         .readTimeout(millis(timeouts.silenceS), TimeUnit.MILLISECONDS)
@@ -129,7 +132,8 @@ private fun headersFor(target: HttpUrl, request: Request): Headers {
 private fun <T> read(answer: Response, kind: KSerializer<out T>): T = try {
     LENIENT.decodeFromString(kind, textOf(answer))
 } catch (error: SerializationException) {
-    throw NoAnswer("${answer.request.url.redact()} was answered with no ${kind.descriptor.serialName}; try later", error)
+    val kindName = kind.descriptor.serialName.substringAfterLast('.')
+    throw NoAnswer("${answer.request.url.redact()} was answered with no $kindName; try later", error)
 }
 
 private fun textOf(answer: Response): String {

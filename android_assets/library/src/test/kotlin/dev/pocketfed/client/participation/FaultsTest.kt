@@ -5,6 +5,7 @@ import java.util.concurrent.atomic.AtomicInteger
 import mockwebserver3.MockResponse
 import mockwebserver3.RecordedRequest
 import mockwebserver3.SocketEffect
+import mockwebserver3.SocketEffect.CloseSocket
 import org.junit.jupiter.api.AfterEach
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertTrue
@@ -19,15 +20,18 @@ private val STEPS = listOf("/v1/devices", "/check-ins", "/v1/blobs/", "/report",
 /** An answer in place of the server's own, and whether the server saw the request all the same. */
 private class Fault(val name: String, val wasSeen: Boolean, val answer: (MockResponse) -> MockResponse)
 
+private fun broken(answer: MockResponse, spoil: MockResponse.Builder.() -> Unit): MockResponse =
+    answer.newBuilder().apply(spoil).build()
+
 private val FAULTS = listOf(
-    Fault("stalled", wasSeen = true) { it.newBuilder().onResponseBody(SocketEffect.Stall).build() },
-    Fault("cut in the middle", wasSeen = true) { it.newBuilder().onResponseBody(SocketEffect.CloseSocket()).build() },
-    Fault("reset after it arrived", wasSeen = true) { it.newBuilder().onResponseStart(SocketEffect.CloseSocket()).build() },
-    Fault("reset before it arrived", wasSeen = false) { it.newBuilder().onRequestBody(SocketEffect.CloseSocket()).build() },
+    Fault("stalled", wasSeen = true) { answer -> broken(answer) { onResponseBody(SocketEffect.Stall) } },
+    Fault("cut in the middle", wasSeen = true) { answer -> broken(answer) { onResponseBody(CloseSocket()) } },
+    Fault("reset after it arrived", wasSeen = true) { answer -> broken(answer) { onResponseStart(CloseSocket()) } },
+    Fault("reset before it arrived", wasSeen = false) { answer -> broken(answer) { onRequestBody(CloseSocket()) } },
     Fault("answered 503", wasSeen = false) { problem(503, "unavailable", retryAfterS = 7.0) },
     Fault("answered 429", wasSeen = false) { problem(429, "rate_limited", retryAfterS = 9.0) },
     Fault("answered 502 by a proxy", wasSeen = false) { MockResponse.Builder().code(502).body("<html>").build() },
-    Fault("answered in no JSON", wasSeen = true) { MockResponse.Builder().code(200).body("<html>log in</html>").build() },
+    Fault("answered in no JSON", wasSeen = true) { MockResponse.Builder().body("<html>log in</html>").build() },
 )
 
 class FaultsTest {
@@ -77,7 +81,9 @@ class FaultsTest {
 
     @Test
     fun `after three tries the phone comes back in a quarter of an hour with the same bytes`() {
-        server.fault = { if (isUpload(it)) server.answer(it).newBuilder().onResponseStart(SocketEffect.CloseSocket()).build() else null }
+        server.fault = { request ->
+            if (isUpload(request)) broken(server.answer(request)) { onResponseStart(CloseSocket()) } else null
+        }
         val phone = Phone(server, folder)
         val ended = phone.participate()
         assertEquals(SessionOutcome.FAILED, ended.outcome)
@@ -106,7 +112,7 @@ class FaultsTest {
         val count = AtomicInteger()
         server.fault = { request ->
             val isFirst = "/blobs/" in request.url.encodedPath && count.incrementAndGet() == 1
-            if (isFirst) server.answer(request).newBuilder().onResponseBody(SocketEffect.CloseSocket()).build() else null
+            if (isFirst) broken(server.answer(request)) { onResponseBody(CloseSocket()) } else null
         }
         assertEquals(SessionOutcome.ACCEPTED, Phone(server, folder).participate().outcome)
         val again = server.seen.filter { "/blobs/" in it.url.encodedPath }[1]
@@ -117,14 +123,15 @@ class FaultsTest {
 
     @Test
     fun `a download without its digest gives the place back`() {
-        server.fault = { if ("/blobs/" in it.url.encodedPath) MockResponse.Builder().body("x".repeat(MODEL.length)).build() else null }
+        val other = MockResponse.Builder().body("x".repeat(MODEL.length)).build()
+        server.fault = { request -> other.takeIf { "/blobs/" in request.url.encodedPath } }
         assertEquals(SessionOutcome.FAILED, Phone(server, folder).participate().outcome)
         assertTrue("\"outcome\":\"failed\"" in server.seen.last().body!!.utf8())
     }
 
     private fun ok() = MockResponse.Builder().build()
 
-    private fun reset() = MockResponse.Builder().onResponseStart(SocketEffect.CloseSocket()).build()
+    private fun reset() = MockResponse.Builder().onResponseStart(CloseSocket()).build()
 
     private fun isUpload(request: RecordedRequest) = request.url.encodedPath.endsWith("/update")
 }

@@ -6,6 +6,7 @@ import dev.pocketfed.client.protocol.EligibilityRules
 import dev.pocketfed.client.protocol.Rejection
 import dev.pocketfed.client.protocol.RetryWindow
 import dev.pocketfed.client.training.StopSignal
+import dev.pocketfed.client.wire.Digest
 import java.io.File
 import java.nio.ByteBuffer
 import java.util.concurrent.atomic.AtomicInteger
@@ -58,7 +59,8 @@ class FederatedClientTest {
 
     @Test
     fun `what was downloaded or ships with the app is not downloaded again`() {
-        phone.bundled = Bundled { if (it == dev.pocketfed.client.wire.Digest.sha256(MODEL.encodeToByteArray())) direct(MODEL) else null }
+        val ofModel = Digest.sha256(MODEL.encodeToByteArray())
+        phone.bundled = Bundled { sha256 -> direct(MODEL).takeIf { sha256 == ofModel } }
         phone.participate()
         phone.clock.wait(600.0)
         phone.participate()
@@ -67,7 +69,8 @@ class FederatedClientTest {
 
     @Test
     fun `a rejection draws one instant of its window`() {
-        server.fault = { if (isCheckIn(it)) json(Rejection("of a later version", "no", RetryWindow(100.0, 200.0))) else null }
+        val rejection = Rejection("of a later version", "no", RetryWindow(100.0, 200.0))
+        server.fault = { request -> json(rejection).takeIf { isCheckIn(request) } }
         val ended = phone.participate()
         assertEquals(SessionOutcome.TURNED_AWAY, ended.outcome)
         assertTrue(ended.nextDueS in 100.0..200.0)
@@ -78,17 +81,21 @@ class FederatedClientTest {
     fun `an expired token is renewed with the old one as the bearer`() {
         phone.participate()
         phone.clock.wait(600.0)
-        server.fault = { if (it.headers["Authorization"] == "Bearer token-0" && isCheckIn(it)) problem(401, "token_expired") else null }
+        val old = "Bearer token-0"
+        server.fault = { request ->
+            problem(401, "token_expired").takeIf { isCheckIn(request) && request.headers["Authorization"] == old }
+        }
         assertEquals(SessionOutcome.ACCEPTED, phone.participate().outcome)
         val enrolments = server.seen.filter { it.url.encodedPath == "/v1/devices" }
         assertNull(enrolments[0].headers["Authorization"])
-        assertEquals("Bearer token-0", enrolments[1].headers["Authorization"])
+        assertEquals(old, enrolments[1].headers["Authorization"])
         assertNotEquals(enrolments[0].headers["Idempotency-Key"], enrolments[1].headers["Idempotency-Key"])
     }
 
     @Test
     fun `a challenge is answered under a key of its own`() {
-        server.fault = { if (isFirstEnrolment(it)) problem(401, "attestation_needed", challenge = "sign this") else null }
+        val asking = problem(401, "attestation_needed", challenge = "sign this")
+        server.fault = { request -> asking.takeIf { isFirstEnrolment(request) } }
         phone.attestor = attestor { "signed: $it" }
         assertEquals(SessionOutcome.ACCEPTED, phone.participate().outcome)
         val enrolments = server.seen.filter { it.url.encodedPath == "/v1/devices" }
@@ -98,7 +105,8 @@ class FederatedClientTest {
 
     @Test
     fun `a phone that nobody vouches for comes back in four hours`() {
-        server.fault = { if (it.url.encodedPath == "/v1/devices") problem(401, "attestation_needed", challenge = "x") else null }
+        val asking = problem(401, "attestation_needed", challenge = "x")
+        server.fault = { request -> asking.takeIf { request.url.encodedPath == "/v1/devices" } }
         val ended = phone.participate()
         assertEquals(SessionOutcome.REFUSED, ended.outcome)
         assertTrue(ended.nextDueS in 0.8 * 14400..1.2 * 14400)
@@ -145,6 +153,23 @@ class FederatedClientTest {
     fun `a kind of round of a later version gives the place back`() {
         server.kind = "distil"
         assertGivenBack("not_eligible")
+    }
+
+    @Test
+    fun `a codec that nobody here can write gives the place back before any work`() {
+        server.codec = "int2+zlib"
+        assertGivenBack("failed")
+        assertEquals(emptyList<String>(), phone.learner.keys)
+    }
+
+    @Test
+    fun `a right to upload that does not hold leaves the identity alone`() {
+        server.fault = { if (it.url.encodedPath.endsWith("/update")) problem(401, "unauthenticated") else null }
+        val refused = phone.participate()
+        server.fault = { null }
+        phone.clock.wait(refused.nextDueS)
+        phone.participate()
+        assertEquals(1, server.devices)
     }
 
     @Test

@@ -23,16 +23,21 @@ class KillingTest {
     private val exchanges = 7
 
     private val marks = listOf(
-        Mark.ENROLLED, Mark.ASSIGNED, Mark.DOWNLOADED, Mark.LEARNED, Mark.KEPT, Mark.REPORTED, Mark.UPLOADED, Mark.ENDED,
+        Mark.ENROLLED, Mark.ASSIGNED, Mark.DOWNLOADED, Mark.LEARNED,
+        Mark.KEPT, Mark.REPORTED, Mark.UPLOADED, Mark.ENDED,
     )
 
     @TestFactory
     fun `a phone killed before its request was sent delivers one update`(): List<DynamicTest> =
-        (1..exchanges).map { at -> dynamicTest("request $at") { dieAndGoOn("before $at", killing(at, isAnswered = false)) } }
+        (1..exchanges).map { at ->
+            dynamicTest("request $at") { dieAndGoOn("before $at", killing(at, isAnswered = false)) }
+        }
 
     @TestFactory
     fun `a phone killed before it saw the answer delivers one update`(): List<DynamicTest> =
-        (1..exchanges).map { at -> dynamicTest("answer $at") { dieAndGoOn("after $at", killing(at, isAnswered = true)) } }
+        (1..exchanges).map { at ->
+            dynamicTest("answer $at") { dieAndGoOn("after $at", killing(at, isAnswered = true)) }
+        }
 
     @TestFactory
     fun `a phone killed between two steps delivers one update`(): List<DynamicTest> = marks.map { mark ->

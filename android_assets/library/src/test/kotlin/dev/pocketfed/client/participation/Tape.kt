@@ -84,12 +84,13 @@ class Replay(conversation: Conversation) : AutoCloseable {
     }
 
     private fun compare(expected: TapedExchange, name: String, request: RecordedRequest) {
-        differ("request", "${expected.to} ${expected.method} ${expected.path}", "$name ${request.method} ${request.target}")
+        val asked = "$name ${request.method} ${request.target}"
+        differ("request", "${expected.to} ${expected.method} ${expected.path}", asked)
         for (header in ASKED) differ("${expected.path}: $header", expected.headers[header], request.headers[header])
         val key = request.headers["Idempotency-Key"]
         val taped = expected.headers["Idempotency-Key"]
         differ("${expected.path}: the key of $taped", keys.getOrPut(taped) { key }, key)
-        if (keys.values.toSet().size != keys.size) differences += "${expected.path}: a key came again with another message"
+        differ("${expected.path}: different keys", keys.size, keys.values.toSet().size)
         val body = request.body
         if (expected.json != null) differ(expected.path, expected.json, Json.parseToJsonElement(body!!.utf8()))
         if (expected.sha256 != null) differ(expected.path, expected.sha256, body!!.sha256().hex())

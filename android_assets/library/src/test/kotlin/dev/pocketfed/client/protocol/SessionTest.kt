@@ -5,8 +5,13 @@ import dev.pocketfed.client.NoAnswer
 import dev.pocketfed.client.Refused
 import dev.pocketfed.client.wire.Digest
 import java.io.File
+import java.util.concurrent.FutureTask
+import java.util.concurrent.TimeUnit
 import mockwebserver3.MockResponse
 import mockwebserver3.MockWebServer
+import mockwebserver3.SocketEffect
+import okhttp3.OkHttpClient
+import okhttp3.Request
 import org.junit.jupiter.api.AfterEach
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
@@ -40,8 +45,11 @@ class SessionTest {
         store.close()
     }
 
-    private fun answer(status: Int, vararg headers: Pair<String, String>, body: String = "") =
-        MockResponse.Builder().code(status).apply { headers.forEach { addHeader(it.first, it.second) } }.body(body).build()
+    private fun answer(status: Int, vararg headers: Pair<String, String>, body: String = ""): MockResponse {
+        val made = MockResponse.Builder().code(status).body(body)
+        for ((name, value) in headers) made.addHeader(name, value)
+        return made.build()
+    }
 
     @Test
     fun `a server below a path is asked below it`() {
@@ -58,7 +66,8 @@ class SessionTest {
         client.download(resource, file)
         assertEquals("Bearer secret", server.takeRequest().headers["Authorization"])
         val asked = store.takeRequest()
-        assertEquals(listOf(null, null, "bytes=4-"), listOf("Authorization", "If-Range", "Range").map { asked.headers[it] })
+        val names = listOf("Authorization", "If-Range", "Range")
+        assertEquals(listOf(null, null, "bytes=4-"), names.map { asked.headers[it] })
         assertEquals(BODY, file.readText())
     }
 
@@ -122,8 +131,11 @@ class SessionTest {
         val headers = mapOf("x-signed" to "yes")
         client.upload(UploadInstruction(store.url("/put").toString(), "PUT", headers, 9.0, "/v1/c"), body, "00")
         val put = store.takeRequest()
-        assertEquals(listOf("yes", null, null, null), listOf("x-signed", "Authorization", "Content-Digest", "Content-Type").map { put.headers[it] })
-        assertEquals("POST /fl/v1/c Bearer secret", server.takeRequest().let { "${it.method} ${it.target} ${it.headers["Authorization"]}" })
+        val names = listOf("x-signed", "Authorization", "Content-Digest", "Content-Type")
+        assertEquals(listOf("yes", null, null, null), names.map { put.headers[it] })
+        val commit = server.takeRequest()
+        assertEquals("POST /fl/v1/c", "${commit.method} ${commit.target}")
+        assertEquals("Bearer secret", commit.headers["Authorization"])
     }
 
     @Test
@@ -150,11 +162,30 @@ class SessionTest {
         val body = """{"code":"attestation_needed","detail":"sign","challenge":"c","retry_after_s":3.5,"later":[]}"""
         server.enqueue(answer(401, "Content-Type" to "application/problem+json", body = body))
         val refused = assertThrows(Refused::class.java) { client.fate("a") }
-        assertEquals(listOf("attestation_needed", 401, "c", 3.5), refused.run { listOf(code, status, challenge, retryAfterS) })
+        val said = refused.run { listOf(code, status, challenge, retryAfterS) }
+        assertEquals(listOf("attestation_needed", 401, "c", 3.5), said)
+    }
+
+    @Test
+    fun `an exchange under way ends when it is interrupted, and the app's other calls go on`() {
+        val app = OkHttpClient()
+        val session = Session(server.url("/").toString(), app)
+        server.enqueue(MockResponse.Builder().onResponseStart(SocketEffect.Stall).build())
+        store.enqueue(MockResponse.Builder().headersDelay(1, TimeUnit.SECONDS).build())
+        val other = FutureTask { app.newCall(Request.Builder().url(store.url("/")).build()).execute().use { it.code } }
+        Thread(other).start()
+        store.takeRequest()
+        Thread {
+            server.takeRequest()
+            session.interrupt()
+        }.start()
+        assertThrows(NoAnswer::class.java) { DeviceClient(session).fate("a") }
+        assertEquals(200, other.get())
     }
 
     @Test
     fun `an address that nobody can ask is no answer`() {
-        assertThrows(NoAnswer::class.java) { client.upload(UploadInstruction("ftp://x/", uploadWithinS = 1.0), file, "00") }
+        val instruction = UploadInstruction("ftp://x/", uploadWithinS = 1.0)
+        assertThrows(NoAnswer::class.java) { client.upload(instruction, file, "00") }
     }
 }

@@ -49,8 +49,8 @@ internal class LiveServer(private val python: String, private val folder: File) 
 
     /** Starts it, again if it was killed, on the same data and the same port. */
     fun start() {
-        val command = listOf(python, "-m", "pocketfed.cli", "serve", "--port=$port", "--tick_s=0.1", "--data_dir=$folder")
-        process = ProcessBuilder(command + "--min_free_bytes=0").redirectErrorStream(false)
+        val flags = listOf("--port=$port", "--tick_s=0.1", "--data_dir=$folder", "--min_free_bytes=0")
+        process = ProcessBuilder(listOf(python, "-m", "pocketfed.cli", "serve") + flags)
             .redirectError(ProcessBuilder.Redirect.DISCARD).start()
         val line = process.inputStream.bufferedReader().readLine()
         check(line == "pocketfed server at $url") { "got $line from the server, expected its address; run it by hand" }
