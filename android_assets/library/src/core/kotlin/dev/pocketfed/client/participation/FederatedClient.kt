@@ -44,7 +44,7 @@ public class FederatedClient(
     private val parts = Parts(
         config = config,
         memory = memory,
-        shelf = Shelf(File(folder, "shelf"), around.bundled, config.shelfBytes),
+        shelf = Shelf(File(folder, "shelf"), around.bundled, config.shelfBytes, around.clock),
         learner = learner,
         encoder = encoder,
         conditions = around.conditions,
@@ -55,7 +55,7 @@ public class FederatedClient(
     )
 
     init {
-        keepTime()
+        alone { keepTime() }
     }
 
     /** Seconds until there is something to do; 0 when [participate] would begin at once. */
@@ -73,7 +73,6 @@ public class FederatedClient(
      */
     @Synchronized
     public fun participate(stop: StopSignal): Participation = alone {
-        memory.recall()
         keepTime()
         val watch = Watch(parts, stop)
         val missing = watch.missing
@@ -90,10 +89,7 @@ public class FederatedClient(
      */
     @Synchronized
     public fun leave() {
-        alone {
-            memory.recall()
-            memory.course.place?.let(::giveBack)
-        }
+        alone { memory.course.place?.let(::giveBack) }
     }
 
     private fun giveBack(place: Place) {
@@ -120,7 +116,13 @@ public class FederatedClient(
         } catch (_: OverlappingFileLockException) {
             null
         }
-        lock?.use { act() }
+        if (lock == null) return null
+        try {
+            memory.recall()
+            act()
+        } finally {
+            lock.release() // A FileLock is AutoCloseable only in later versions of Android.
+        }
     }
 
     /** Breaks off an exchange under way, from any thread, so that a raised stop is noticed at once. */

@@ -9,11 +9,18 @@ import java.io.IOException
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 
+private const val MILLIS_PER_S = 1e3
+
 /**
  * Downloaded bytes by their SHA-256, at most [maxBytes] of them; the ones not used for the longest time go
  * first. What the app ships counts as downloaded.
  */
-internal class Shelf(private val folder: File, private val bundled: Bundled, private val maxBytes: Long) {
+internal class Shelf(
+    private val folder: File,
+    private val bundled: Bundled,
+    private val maxBytes: Long,
+    private val clock: PhoneClock,
+) {
     /**
      * The bytes of [resource], checked, mapped or direct, in native order. What is not here is fetched by
      * [download] into the file it is given; files of the digests in [needed] make no room for it. Throws
@@ -33,7 +40,7 @@ internal class Shelf(private val folder: File, private val bundled: Bundled, pri
             download(resource, part)
             if (!part.renameTo(file)) throw IOException("$part cannot become $file; is the storage full?")
         }
-        file.setLastModified(System.currentTimeMillis())
+        file.setLastModified((clock.wallS() * MILLIS_PER_S).toLong())
         return file
     }
 

@@ -291,6 +291,22 @@ class FederatedClientTest {
     }
 
     @Test
+    fun `a client that is made during another's session changes nothing it keeps`() {
+        phone.participate()
+        phone.clock.wait(600.0)
+        val kept = File(folder, "memory")
+        phone.learner = FixedLearner {
+            val before = kept.readText()
+            val running = phone.clock
+            phone.clock = FakeClock(boot = "another process")
+            phone.started().close()
+            phone.clock = running
+            assertEquals(before, kept.readText())
+        }
+        assertEquals(SessionOutcome.ACCEPTED, phone.participate().outcome)
+    }
+
+    @Test
     fun `a wait survives a new start of the phone with its clock set back`() {
         phone.participate()
         phone.clock = FakeClock(wallS = 0.0, elapsedS = 1.0, boot = "second")

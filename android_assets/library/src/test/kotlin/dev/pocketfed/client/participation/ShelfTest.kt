@@ -15,7 +15,9 @@ class ShelfTest {
     lateinit var folder: File
     private val fetched = mutableListOf<String>()
 
-    private fun shelf(bundled: Bundled = Bundled { null }) = Shelf(folder, bundled, maxBytes = 25)
+    private val clock = FakeClock()
+
+    private fun shelf(bundled: Bundled = Bundled { null }) = Shelf(folder, bundled, maxBytes = 25, clock)
 
     private fun take(shelf: Shelf, text: String): String {
         val body = text.encodeToByteArray()
@@ -45,8 +47,9 @@ class ShelfTest {
     @Test
     fun `what was not used for the longest time makes room`() {
         take(shelf(), "the oldest")
-        folder.listFiles()!!.single().setLastModified(1_000_000)
+        clock.wait(60.0)
         take(shelf(), "the second")
+        clock.wait(60.0)
         take(shelf(), "the newest")
         take(shelf(), "the second")
         assertEquals(listOf("the oldest", "the second", "the newest"), fetched)
