@@ -12,27 +12,36 @@ internal object Python {
     private const val PATIENCE_S = 300L
     private val root = File(System.getProperty("pocketfed.root")).canonicalFile
     private val scripts = root.resolve("android_assets/host/phone/src/test/python")
-    private val python = System.getenv("POCKETFED_PYTHON") ?: root.resolve(".venv/bin/python").path
+    val path = System.getenv("POCKETFED_PYTHON") ?: root.resolve(".venv/bin/python").path
 
-    /** Runs one of the scripts beside these tests, and fails with what it said when it fails. */
-    fun run(script: String, vararg arguments: String) {
+    /** A Python at work, whose words go into [log]. */
+    class Run(private val words: List<String>, private val process: Process, private val log: File) {
+        /** Waits for its end, and fails with what it said when it fails. */
+        fun end() {
+            val hasEnded = process.waitFor(PATIENCE_S, TimeUnit.SECONDS)
+            if (!hasEnded) process.destroyForcibly()
+            check(hasEnded && process.exitValue() == 0) { "$words failed:\n${log.readText()}" }
+            log.delete()
+        }
+    }
+
+    fun start(words: List<String>): Run {
         val log = File.createTempFile("python", ".log")
-        val builder = ProcessBuilder(python, scripts.resolve(script).path, *arguments)
+        val builder = ProcessBuilder(listOf(path) + words)
         // A checkout named pocketfed is the package itself; otherwise it is the installed one.
         if (root.name == "pocketfed") builder.environment()["PYTHONPATH"] = root.parent
-        val process = builder.redirectErrorStream(true).redirectOutput(log).start()
-        val hasEnded = process.waitFor(PATIENCE_S, TimeUnit.SECONDS)
-        if (!hasEnded) process.destroyForcibly()
-        check(hasEnded && process.exitValue() == 0) { "$script failed:\n${log.readText()}" }
-        log.delete()
+        return Run(words, builder.redirectErrorStream(true).redirectOutput(log).start(), log)
     }
+
+    /** Runs one of the scripts beside these tests to its end. */
+    fun run(script: String, vararg arguments: String): Unit = start(listOf(scripts.resolve(script).path, *arguments)).end()
 
     /** Skips the test where there is no such Python, unless POCKETFED_REQUIRE_ALL is set. */
     fun assumeIsThere() {
-        val isThere = File(python).canExecute()
-        if (System.getenv("POCKETFED_REQUIRE_ALL") != null) check(isThere) { "there is no $python; run make test" }
-        Assumptions.assumeTrue(isThere, "there is no $python")
-        if (System.getenv("POCKETFED_PYTHON") == null) System.setProperty("POCKETFED_PYTHON", python)
+        val isThere = File(path).canExecute()
+        if (System.getenv("POCKETFED_REQUIRE_ALL") != null) check(isThere) { "there is no $path; run make test" }
+        Assumptions.assumeTrue(isThere, "there is no $path")
+        if (System.getenv("POCKETFED_PYTHON") == null) System.setProperty("POCKETFED_PYTHON", path)
     }
 
     private val exported: File by lazy {

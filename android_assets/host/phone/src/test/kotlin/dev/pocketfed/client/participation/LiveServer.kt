@@ -88,8 +88,17 @@ internal class LiveServer(private val python: String, private val folder: File) 
         }
     }
 
+    /** Waits until somebody has made a task of this [name]. */
+    fun awaitTask(name: String) {
+        val deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_S)
+        while (json("/v1/admin/tasks").jsonObject.getValue("tasks").jsonArray.none { it.toString().contains("\"$name\"") }) {
+            check(System.nanoTime() < deadline) { "there is no task $name after $PATIENCE_S s" }
+            Thread.sleep(50)
+        }
+    }
+
     /** How many updates were accepted in all rounds together. */
-    fun accepted(): Int = json("/v1/admin/tasks/task").jsonObject.getValue("rounds").jsonArray
+    fun accepted(task: String = "task"): Int = json("/v1/admin/tasks/$task").jsonObject.getValue("rounds").jsonArray
         .sumOf { it.jsonObject["accepted"]?.jsonPrimitive?.content?.toInt() ?: 0 }
 
     private fun json(path: String): JsonElement = Json.parseToJsonElement(ask("GET", path, null).decodeToString())
