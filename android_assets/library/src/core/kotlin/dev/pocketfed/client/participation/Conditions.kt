@@ -1,0 +1,23 @@
+package dev.pocketfed.client.participation
+
+import dev.pocketfed.client.protocol.EligibilityRules
+
+/** What a phone may lack. */
+public enum class Condition { CHARGING, IDLE, UNMETERED, OTHER }
+
+/** The state the phone is in. */
+public fun interface Conditions {
+    /**
+     * What of [rules] does not hold now, and [Condition.OTHER] for what the app asks for besides them:
+     * battery, heat, room. Asked at each step of training and between pieces of a transfer, so it is cheap.
+     */
+    public fun missing(rules: EligibilityRules): Set<Condition>
+}
+
+/** Both rules at once: what either asks for. */
+internal fun EligibilityRules.and(other: EligibilityRules): EligibilityRules = EligibilityRules(
+    charging = charging || other.charging,
+    idle = idle || other.idle,
+    unmetered = unmetered || other.unmetered,
+    minExamples = maxOf(minExamples, other.minExamples),
+)
