@@ -13,7 +13,7 @@ import java.util.concurrent.atomic.AtomicBoolean
 public abstract class FederatedJobService : JobService() {
     private var visit: Visit? = null
 
-    /** Who visits; called on the visit's thread. */
+    /** Who visits; asked once per visit. */
     protected abstract fun participant(): Participant
 
     final override fun onStartJob(parameters: JobParameters): Boolean {
@@ -30,10 +30,15 @@ public abstract class FederatedJobService : JobService() {
     private inner class Visit(private val parameters: JobParameters) : Thread("pocketfed") {
         private val isStopped = AtomicBoolean()
 
-        fun giveUp() = isStopped.set(true)
+        private val participant by lazy { participant() }
+
+        fun giveUp() {
+            isStopped.set(true)
+            participant.interrupt()
+        }
 
         override fun run() {
-            val nextMs = participant().participate(isStopped::get)
+            val nextMs = participant.participate(isStopped::get)
             // A job that was stopped is scheduled again by JobScheduler, and no longer ours to finish.
             if (isStopped.get()) return
             jobFinished(parameters, false)

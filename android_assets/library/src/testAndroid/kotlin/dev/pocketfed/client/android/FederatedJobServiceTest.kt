@@ -9,6 +9,7 @@ import android.net.NetworkCapabilities.NET_CAPABILITY_NOT_METERED
 import dev.pocketfed.client.protocol.EligibilityRules
 import dev.pocketfed.client.training.StopSignal
 import java.util.concurrent.BlockingQueue
+import java.util.concurrent.CountDownLatch
 import java.util.concurrent.LinkedBlockingQueue
 import java.util.concurrent.TimeUnit
 import org.junit.Assert.assertEquals
@@ -28,12 +29,14 @@ private var visit: Participant = Participant { null }
 private val over: BlockingQueue<Boolean> = LinkedBlockingQueue()
 
 class VisitingService : FederatedJobService() {
-    override fun participant(): Participant = Participant { stop ->
-        try {
+    override fun participant(): Participant = object : Participant {
+        override fun participate(stop: StopSignal): Long? = try {
             visit.participate(stop)
         } finally {
             over.put(stop.isRaised())
         }
+
+        override fun interrupt() = visit.interrupt()
     }
 }
 
@@ -136,6 +139,24 @@ class FederatedJobServiceTest {
         Thread.getAllStackTraces().keys.filter { it.name == "pocketfed" }.forEach { it.join() }
         assertTrue(scheduler.allPendingJobs.isEmpty())
         assertFalse(shadowOf(service).isJobFinished)
+    }
+
+    @Test
+    fun `a visit that blocks is interrupted`() {
+        val broken = CountDownLatch(1)
+        visit = object : Participant {
+            override fun participate(stop: StopSignal): Long? {
+                broken.await()
+                return null
+            }
+
+            override fun interrupt() = broken.countDown()
+        }
+        val job = scheduled()
+        val service = Robolectric.setupService(VisitingService::class.java)
+        service.onStartJob(parametersOf(job))
+        service.onStopJob(parametersOf(job))
+        assertEquals(true, over.poll(WAIT_S, TimeUnit.SECONDS))
     }
 
     private fun waitFor(stop: StopSignal) {

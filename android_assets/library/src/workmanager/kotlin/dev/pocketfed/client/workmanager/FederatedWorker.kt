@@ -12,11 +12,15 @@ import dev.pocketfed.client.android.Participant
  */
 public abstract class FederatedWorker(context: Context, parameters: WorkerParameters) :
     Worker(context, parameters) {
-    /** Who visits; called on the worker's thread. */
+    private val participant by lazy { participant() }
+
+    /** Who visits; asked once per visit. */
     protected abstract fun participant(): Participant
 
+    final override fun onStopped(): Unit = participant.interrupt()
+
     final override fun doWork(): Result {
-        val nextMs = participant().participate { isStopped }
+        val nextMs = participant.participate { isStopped }
         if (nextMs != null && !isStopped) FederatedWork.wantNext(this, nextMs)
         return Result.success()
     }
