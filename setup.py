@@ -78,6 +78,7 @@ setup(
     ],
     package_dir={"pocketfed": "."},
     package_data={
+        "pocketfed": ["LICENSE"],
         "pocketfed.server.web": ["page/templates/*.html", "page/static/*"],
         "pocketfed.device_sim.tff": ["*.txt"],
     },

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import control, model_flags, models, operating, serving
+from . import android, control, model_flags, models, operating, serving
 from . import flags as groups
 from .flags import Group, Values
 from .holding import WIDTH, help_text
@@ -141,6 +141,13 @@ COMMANDS = {
             "Checks on the phone's runtime that an artifact trains like Keras.",
             (),
             models.verify,
+        ),
+        Command(
+            "android",
+            "--artifact=DIR --out=ASSETS",
+            "Lays what a phone needs of an artifact into the assets of an Android app, checked.",
+            (android.group,),
+            android.android,
         ),
         Command("serve", "", "Runs the aggregation server.", (groups.serve,), serving.serve),
         Command(

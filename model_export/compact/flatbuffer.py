@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import flatbuffers
@@ -12,6 +13,8 @@ IDENTIFIER = b"TFL3"
 BUFFER_ALIGNMENT = 16
 # The schema wants the first buffer to hold nothing.
 EMPTY = 0
+# The slot of Buffer.data, the first field of its table.
+_DATA_FIELD = 4
 
 
 def parsed(model: bytes) -> Any:
@@ -85,6 +88,16 @@ def floats_of(root: Any, tensor: Any) -> Any:
     if tensor.type != schema.TensorType.FLOAT32 or data is None or not len(data):
         return None
     return np.frombuffer(np.asarray(data, np.uint8).tobytes(), np.float32)
+
+
+def places_of_constants(model: bytes) -> Iterator[int]:
+    """Where in the file each constant begins, in bytes."""
+    root: Any = schema.Model.GetRootAs(model, 0)
+    for index in range(root.BuffersLength()):
+        buffer = root.Buffers(index)
+        if buffer.DataLength():
+            table = buffer._tab
+            yield int(table.Vector(table.Offset(_DATA_FIELD)))
 
 
 class _Once:
