@@ -94,5 +94,5 @@ def _figure_1(bench: Bench) -> None:
 
 if __name__ == "__main__":
     # absl tells more unless something is said, and a line for every request of a phone is too much.
-    flags.FLAGS.verbosity = logging.WARNING
+    flags.FLAGS.verbosity = logging.WARNING  # type: ignore[assignment]
     app.run(main)
