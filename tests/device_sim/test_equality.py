@@ -167,6 +167,63 @@ def test_trainers_that_disagree_are_found_out(artifact, make_examples):
     assert found.value.max_error == pytest.approx(1e-2, rel=1e-2)
 
 
+# At this rate rounding decides where a long training ends, in either trainer.
+CHAOTIC = Plan(epochs=64, learning_rate=10.0)
+
+
+def test_of_a_chaotic_training_the_part_is_compared_that_proves_something(artifact, make_examples):
+    examples, trainers = make_examples(43), (GraphTrainers(artifact.graph), LiteRTTrainer)
+    graph, runtime = (new(artifact.model, artifact.manifest) for new in trainers)
+    received = artifact.checkpoint
+
+    def trained(trainer, start):
+        rng = np.random.default_rng(0)
+        return trainer.train(start, examples, plan=CHAOTIC, rng=rng).delta.vector
+
+    nudged = Weights(received.spec, received.vector * np.float32(1 + 2.0**-20))
+    for start, trainer in ((received, runtime), (nudged, graph)):
+        apart = trained(trainer, start) - trained(graph, received)
+        assert np.max(np.abs(apart)) > 0.01
+    assert compared(artifact, examples, plan=CHAOTIC) <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("plan", "count"), [(CHAOTIC, 43), (Plan(learning_rate=10.0), 640), (CHAOTIC, 1)]
+)
+def test_a_disagreement_is_found_in_a_part_too(artifact, make_examples, plan, count):
+    trainer = sampled(artifact, trusted=Crooked)(artifact.model, artifact.manifest)
+    rng = np.random.default_rng(0)
+    with pytest.raises(TrainersDisagree):
+        trainer.train(artifact.checkpoint, make_examples(count), plan=plan, rng=rng)
+
+
+class Forgetful(LiteRTTrainer):
+    """Leaves half of the examples out."""
+
+    def train(self, weights, examples, *, plan, rng):
+        some = examples.take(np.arange(len(examples) // 2))
+        return super().train(weights, some, plan=plan, rng=rng)
+
+
+class Exploding(LiteRTTrainer):
+    """Ends nowhere in one weight."""
+
+    def _take(self, steps, feed, vector, learning_rate):
+        delta, losses = super()._take(steps, feed, vector, learning_rate)
+        delta[0] = np.nan
+        return delta, losses
+
+
+@pytest.mark.parametrize("trusted", [Forgetful, Exploding])
+def test_other_work_and_numbers_of_one_trainer_alone_are_disagreements(
+    artifact, make_examples, trusted
+):
+    trainer = sampled(artifact, trusted=trusted)(artifact.model, artifact.manifest)
+    rng = np.random.default_rng(0)
+    with pytest.raises(TrainersDisagree):
+        trainer.train(artifact.checkpoint, make_examples(7), plan=Plan(), rng=rng)
+
+
 def test_a_disagreement_travels_between_processes():
     error = pickle.loads(pickle.dumps(TrainersDisagree("too far", 0.5)))
     assert (str(error), error.max_error) == ("too far", 0.5)
