@@ -60,8 +60,9 @@ paper-fast: $(READY)
 
 paper-full: $(READY)
 	$(BIN)/python -m pocketfed.paper --exhibit=figure_1 --exhibit=table_1 --exhibit=table_2 \
-	    --exhibit=int8 --exhibit=baselines --exhibit=rates_2nn --exhibit=shakespeare_small \
-	    --exhibit=large_e --exhibit=shakespeare --page=docs/paper.md
+	    --exhibit=centred --exhibit=int8 --exhibit=baselines --exhibit=rates_2nn \
+	    --exhibit=first_weights --exhibit=shakespeare_small --exhibit=large_e --exhibit=shakespeare \
+	    --page=docs/paper.md
 
 # sdist and wheel, in dist/.
 package: $(READY)

@@ -15,6 +15,7 @@ BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
 TITLES = {
     "table_1": "Table 1: the 2NN at E=1",
     "table_2": "Table 2: the CNN at C=0.1",
+    "centred": "The 2NN with pixels from -1 to 1",
     "int8": "The same cells with int8 deltas",
     "shakespeare": "Table 2: the LSTM on Shakespeare at C=0.1",
     "shakespeare_small": "The LSTM on 40 roles of Shakespeare at C=0.1, not in the paper",

@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from functools import cache
+from functools import cache, partial
 from itertools import takewhile
 from pathlib import Path
 from statistics import fmean
@@ -137,15 +137,16 @@ def artifact_of(setup: Setup, batch_size: int, folder: Path, seed: int = 0) -> A
     """The model of a setup for batches of this size, exported once; ``seed`` draws its weights."""
     from ..model_export import export_zoo
 
-    out = folder / f"{setup.model}-B{batch_size}-seed{seed}"
+    name = setup.name if setup.beginning else setup.model
+    out = folder / f"{name}-B{batch_size}-seed{seed}"
     if out.is_dir():
         return Artifact.read(out)
-    return export_zoo(
+    exported = setup.beginning.export if setup.beginning else partial(export_zoo, graph=True)
+    return exported(
         setup.model,
         out=out,
         batch_size=batch_size,
         evaluate_batch_size=setup.tests_at_once,
-        graph=True,
         seed=seed,
     )
 

@@ -14,6 +14,7 @@ from ..device_sim.data.datasets import Recipe, fetch
 from ..device_sim.data.images import MNIST
 from ..device_sim.data.shakespeare import SHAKESPEARE, Excerpt
 from ..device_sim.data.sharing import Iid, Natural, Partition, Pathological
+from .beginnings import CENTRED, WEIGHTS, Beginning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +23,8 @@ class Setup:
 
     ``examples`` is how many a client trains on, on average. Of a batch without end the model takes
     ``at_once``, and steps once for all of them; ``tests_at_once`` are evaluated together.
-    ``non_iid`` is the partition of that name. With an ``excerpt`` only some roles speak.
+    ``non_iid`` is the partition of that name. With an ``excerpt`` only some roles speak. With a
+    ``beginning`` the model begins otherwise than in the zoo.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Setup:
     tests_at_once: int
     non_iid: Partition
     excerpt: Excerpt | None = None
+    beginning: Beginning | None = None
 
     @property
     def partitions(self) -> Mapping[str, Partition]:
@@ -58,6 +61,11 @@ TWO_NN = Setup(
     tests_at_once=1000,
     non_iid=Pathological(),
 )
+TWO_NN_CENTRED = replace(TWO_NN, name="2nn-centred", beginning=CENTRED)
+TWO_NN_WEIGHTS = {
+    weights: replace(TWO_NN, name=f"2nn-{weights}", beginning=beginning)
+    for weights, beginning in WEIGHTS.items()
+}
 CNN = replace(TWO_NN, name="cnn", model="mnist_cnn")
 # The paper has 1,146 roles; see docs/fleet.md for what is told apart here.
 SHAKESPEARE_BY_ROLE = Setup(

@@ -2,7 +2,7 @@
 
 ``large_e`` is figures 3 and 8 of arXiv 1602.05629, the training loss when clients take many passes
 between two averages; all cells of a panel begin at the same checkpoint. ``rates_2nn`` runs one cell
-at the rates that the search has no need of.
+at the rates that the search has no need of, ``first_weights`` the same one from other weights.
 """
 
 from __future__ import annotations
@@ -60,7 +60,18 @@ RATES_2NN = Sweep(
     places=(-5, -4, -3, -2, -1),
 )
 
+# Other first weights, at 0.0464, 0.1 and 0.215.
+FIRST_WEIGHTS: Mapping[str, Sweep] = {
+    weights: Sweep(
+        title=f"The 2NN from {weights} weights",
+        cells=(replace(RATES_2NN.cells[0], setup=setup),),
+        places=(-4, -3, -2),
+    )
+    for weights, setup in setups.TWO_NN_WEIGHTS.items()
+}
+
 SWEEPS: Mapping[str, tuple[Sweep, ...]] = {
     "large_e": tuple(LARGE_E.values()),
     "rates_2nn": (RATES_2NN,),
+    "first_weights": tuple(FIRST_WEIGHTS.values()),
 }
