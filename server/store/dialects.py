@@ -19,6 +19,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, PoolProxiedConnection
 
 from .convoy import Convoy, driver_of
+from .rack import Rack
 
 BUSY_TIMEOUT_S = 10
 POSTGRESQL = "postgresql"
@@ -52,7 +53,7 @@ class Dialect(NamedTuple):
     """How a database is used: connections within a transaction that ends with the block.
 
     ``glance`` begins none: each statement by itself. ``upgrade`` keeps other processes from
-    upgrading at the same time.
+    upgrading at the same time. ``close`` closes what nobody is using; the next use connects anew.
     """
 
     engine: Engine
@@ -60,6 +61,7 @@ class Dialect(NamedTuple):
     write: Use
     glance: Use
     upgrade: Use
+    close: Callable[[], None]
 
 
 def file_url(path: Path) -> str:
@@ -102,6 +104,7 @@ def _postgresql(url: str, *, connections: int) -> Dialect:
         write=engine.begin,
         glance=engine.execution_options(isolation_level="AUTOCOMMIT").connect,
         upgrade=upgrade,
+        close=engine.dispose,
     )
 
 
@@ -121,21 +124,23 @@ def _require_open(
 
 def _sqlite(url: str, *, connections: int, is_flushed: bool) -> Dialect:
     # Named parameters, as psycopg's: ``prepared`` hands both drivers the same mapping.
-    engine = create_engine(url, pool_size=connections, max_overflow=-1, paramstyle="named")
+    engine = create_engine(url, poolclass=NullPool, paramstyle="named")
     event.listen(engine, "connect", partial(_prepare, is_flushed=is_flushed))
+    rack = Rack(engine, most=connections)
 
     @contextmanager
     def read() -> Iterator[Connection]:
-        with engine.connect() as connection:
+        with rack.connect() as connection:
             driver_of(connection).execute("BEGIN")
-            yield connection  # what returns a connection to the pool ends its transaction
+            yield connection  # the rack ends its transaction
 
     return Dialect(
         engine,
         read=read,
-        write=Convoy(engine.connect).join,
-        glance=engine.connect,
+        write=Convoy(rack.connect).join,
+        glance=rack.connect,
         upgrade=partial(_upgrading, url),
+        close=rack.close,
     )
 
 

@@ -77,7 +77,7 @@ class Store:
             connection.execute(text("SELECT 1"))
 
     def close(self) -> None:
-        self._dialect.engine.dispose()
+        self._dialect.close()
 
     @contextmanager
     def _connected(self, use: Use) -> Iterator[Connection]:

@@ -13,9 +13,7 @@ all end with the transaction. SQLite has one writer at a time and needs none of 
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import func, select
 
 from .connected import Historian
 
@@ -25,7 +23,7 @@ _OPERATE = 0x706F6301
 class Locking(Historian):
     def operate(self) -> None:
         """Waits until no other operator changes deposits or names of tasks."""
-        self._hold(func.pg_advisory_xact_lock(_OPERATE))
+        self._hold(_OPERATE)
 
     def lock_blob(self, sha256: str) -> None:
         """Keeps a name to this transaction until it ends: publish and remove only with it.
@@ -33,10 +31,8 @@ class Locking(Historian):
         On SQLite the transaction is the only writer anyway; elsewhere writers meet here, so that
         none publishes what another is removing because no row of it was committed yet.
         """
-        self._hold(
-            func.pg_advisory_xact_lock(int.from_bytes(bytes.fromhex(sha256)[:8], signed=True))
-        )
+        self._hold(int.from_bytes(bytes.fromhex(sha256)[:8], signed=True))
 
-    def _hold(self, lock: ColumnElement[Any]) -> None:
+    def _hold(self, number: int) -> None:
         if not self.is_alone:
-            self._connection.execute(select(lock))
+            self._connection.execute(select(func.pg_advisory_xact_lock(number)))

@@ -63,7 +63,7 @@ def test_the_probes_need_no_token(server) -> None:
 def test_a_server_without_its_database_is_alive_but_not_ready(server, monkeypatch) -> None:
     server.restart()
     store = server.server.coordinator._store
-    store._dialect.engine.dispose()
+    store.close()
     database = server.data / "pocketfed.sqlite3"
     database.rename(database.with_suffix(".gone"))
     database.mkdir()

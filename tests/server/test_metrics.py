@@ -187,7 +187,7 @@ def test_devices_of_long_ago_are_known_but_no_longer_placed(server) -> None:
 
 def test_without_its_database_a_server_still_has_metrics(server) -> None:
     store = server.server.coordinator._store
-    store._dialect.engine.dispose()
+    store.close()
     database = server.data / "pocketfed.sqlite3"
     database.rename(database.with_suffix(".gone"))
     database.mkdir()
