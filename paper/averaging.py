@@ -72,6 +72,11 @@ def mixtures(dataset: Dataset, *, scratch: Path, seed: int = 0) -> tuple[Mixture
     )
 
 
+def kept_mixtures(folder: Path) -> list[Mixture]:
+    """The panels that were kept in a folder."""
+    return [Mixture.from_json(path.read_bytes()) for path in sorted(folder.glob("*.json"))]
+
+
 def _mixture(
     initialisation: str, parents: tuple[Parent, Parent], dataset: Dataset, seed: int
 ) -> Mixture:

@@ -1,4 +1,4 @@
-"""What the page shows beside the paper's tables: baselines, large E, and every rate of one cell."""
+"""What the page shows beside the paper's tables: baselines, large E, rates, first weights."""
 
 from __future__ import annotations
 
@@ -6,21 +6,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ..device_sim.report.canvas import Picture
-from ..device_sim.report.lines import Line, lines_picture
+from .beginnings import MEANINGS
 from .exhibits import BASELINES, Comparison
+from .pictures import RATES, shown
 from .rates import learning_rate
 from .runs import Run
-from .sweeps import LARGE_E, RATES_2NN, Sweep
+from .sweeps import FIRST_WEIGHTS, LARGE_E, RATES_2NN, Sweep
 from .tables import NOT_RUN, best_run, markdown, run_at
 
-RATES = "rates_2nn"
-# Where pictures lie, from the page's own folder.
-PICTURES = "paper"
 
-
-def sections(results: Path) -> Iterator[str]:
+def sections(results: Path, drawn: Mapping[str, Picture]) -> Iterator[str]:
     """The parts of the page, as Markdown."""
-    drawn = pictures(results)
     yield "### Baselines\n\n"
     head = ("model", "partition", "SGD, updates", "FedSGD", "FedAvg", "FedSGD / FedAvg", "paper's")
     yield markdown(head, [_compared(one, results) for one in BASELINES])
@@ -29,21 +25,12 @@ def sections(results: Path) -> Iterator[str]:
         rate = learning_rate(sweep.places[0])
         yield f"**{sweep.title}**, B=10, learning rate {rate:.3g}\n\n"
         yield _losses(sweep, results)
-        yield _shown(name, drawn)
+        yield shown(name, drawn)
     yield "### The 2NN at every learning rate: IID, C=0.1, E=1, B=10\n\n"
     yield _rates(results)
-    yield _shown(RATES, drawn)
-
-
-def pictures(results: Path) -> Mapping[str, Picture]:
-    """The pictures of exhibits of which something was run, by name."""
-    drawn = {name: _large_e(sweep, results) for name, sweep in LARGE_E.items()}
-    drawn[RATES] = _rates_picture(results)
-    return {name: picture for name, picture in drawn.items() if picture is not None}
-
-
-def _shown(name: str, drawn: Mapping[str, Picture]) -> str:
-    return f"![{drawn[name].alt}]({PICTURES}/{name}.png)\n\n" if name in drawn else ""
+    yield shown(RATES, drawn)
+    yield "### The 2NN from other first weights: IID, C=0.1, E=1, B=10\n\n"
+    yield _first_weights(results)
 
 
 def _compared(one: Comparison, results: Path) -> tuple[str, ...]:
@@ -85,21 +72,6 @@ def _loss_after(run: Run, round_: int) -> str:
     return f"{found[0]:.4f}" if found else "diverged"
 
 
-def _large_e(sweep: Sweep, results: Path) -> Picture | None:
-    runs = [(cell, run_at(cell, sweep.places[0], results)) for cell in sweep.cells]
-    lines = [
-        Line(
-            f"E={cell.epochs}",
-            [point.round for point in run.points],
-            [point.loss for point in run.points],
-        )
-        for cell, run in runs
-        if run is not None and run.points
-    ]
-    title = f"Training loss, {sweep.title}"
-    return lines_picture(title, lines, across="round", has_log_up=True) if lines else None
-
-
 def _rates(results: Path) -> str:
     (cell,) = RATES_2NN.cells
     rows = []
@@ -115,21 +87,19 @@ def _rates(results: Path) -> str:
     return markdown(("learning rate", "rounds to 97 %", "/ paper's 87", "CPU s", "date"), rows)
 
 
-def _rates_picture(results: Path) -> Picture | None:
-    (cell,) = RATES_2NN.cells
-    runs = [run_at(cell, place, results) for place in RATES_2NN.places]
-    arrived = [
-        (run.learning_rate, run.rounds_to_target)
-        for run in runs
-        if run is not None and run.rounds_to_target is not None
+def _first_weights(results: Path) -> str:
+    places = next(iter(FIRST_WEIGHTS.values())).places
+    head = ("first weights", *(f"rounds at {learning_rate(place):.3g}" for place in places))
+    rows = [("Glorot-uniform, the zoo's", *_at_rates(RATES_2NN, places, results))]
+    rows += [
+        (MEANINGS[weights], *_at_rates(sweep, places, results))
+        for weights, sweep in FIRST_WEIGHTS.items()
     ]
-    if not arrived or cell.paper_rounds is None:
-        return None
-    rates, rounds = zip(*arrived, strict=True)
-    ends = (learning_rate(RATES_2NN.places[0]), learning_rate(RATES_2NN.places[-1]))
-    lines = [
-        Line("ours", rates, rounds),
-        Line("the paper's best", ends, [float(cell.paper_rounds)] * 2),
-    ]
-    title = "Rounds to 97 %, the 2NN, IID"
-    return lines_picture(title, lines, across="learning rate", has_log_across=True)
+    return markdown(head, rows)
+
+
+def _at_rates(sweep: Sweep, places: tuple[float, ...], results: Path) -> Iterator[str]:
+    (cell,) = sweep.cells
+    for place in places:
+        run = run_at(cell, place, results)
+        yield NOT_RUN if run is None else _to_target(run)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from .averaging import Mixture
-from .beyond import PICTURES, pictures, sections
+from ..device_sim.report.canvas import Picture
+from .averaging import kept_mixtures
+from .beyond import sections
 from .cells import Cell
 from .exhibits import TABLES
+from .pictures import FIGURE_1, FOLDER, pictures, shown
 from .tables import NOT_RUN, best_run, markdown, runs_of
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"
@@ -33,24 +35,25 @@ def write(page: Path, results: Path) -> None:
     """Makes the results of a page anew, and the pictures that lie beside it."""
     page.write_text(rewritten(page.read_text("utf-8"), results), "utf-8")
     for name, picture in pictures(results).items():
-        path = page.parent / PICTURES / f"{name}.png"
+        path = page.parent / FOLDER / f"{name}.png"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(picture.png())
 
 
 def _sections(results: Path) -> Iterator[str]:
-    yield from _figure_1(results / "figure_1")
+    drawn = pictures(results)
+    yield from _figure_1(results / FIGURE_1, drawn)
     for exhibit, title in TITLES.items():
         yield f"### {title}\n\n"
         yield _table(TABLES[exhibit], results)
-    yield from sections(results)
+        yield shown(exhibit, drawn)
+    yield from sections(results, drawn)
 
 
-def _figure_1(folder: Path) -> Iterator[str]:
+def _figure_1(folder: Path, drawn: Mapping[str, Picture]) -> Iterator[str]:
     yield "### Figure 1: two models and their average\n\n"
     rows = []
-    for path in sorted(folder.glob("*.json")):
-        mixture = Mixture.from_json(path.read_bytes())
+    for mixture in kept_mixtures(folder):
         first, second = mixture.parents
         rows.append(
             (
@@ -64,6 +67,7 @@ def _figure_1(folder: Path) -> Iterator[str]:
         )
     head = ("initialisation", "loss of one", "of the other", "of the average", "", "date")
     yield markdown(head, rows)
+    yield shown(FIGURE_1, drawn)
 
 
 def _table(cells: Sequence[Cell], results: Path) -> str:

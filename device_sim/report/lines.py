@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LOOKS = (("-", "o"), ((0, (5, 2)), "s"), ((0, (1, 1.2)), "^"), ((0, (4, 1.5, 1, 1.5)), "D"))
+_MOST_TICKS = 8
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def lines_picture(
 ) -> Picture:
     """A picture of the lines; ``across`` names what runs across, ``title`` what goes up.
 
-    On a logarithmic scale across, the ticks are at the points.
+    On a logarithmic scale across, the ticks are at the points, if those are few.
     """
     ends = (f"{line.name}: {line.up[-1]:.4g}" for line in lines)
     alt = f"{title} against {across}; at the end {', '.join(ends)}"
@@ -64,12 +65,25 @@ def _draw(
             markevery=max(1, len(line.up) // 8),
         )
     if has_log_across:
-        axes.set_xscale("log")
-        places = sorted({place for line in lines for place in line.across})
-        axes.set_xticks(places, [f"{place:.3g}" for place in places])
-        axes.minorticks_off()
+        _log_across(axes, sorted({place for line in lines for place in line.across}))
     if has_log_up:
-        axes.set_yscale("log")
-        for formatted in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-            formatted("{x:g}")
+        _log_up(axes)
     named(axes, palette, across=across)
+
+
+def _log_up(axes: Axes) -> None:
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter("{x:g}")
+
+
+def _log_across(axes: Axes, places: Sequence[float]) -> None:
+    axes.set_xscale("log")
+    if len(places) <= _MOST_TICKS:
+        axes.set_xticks(places, [f"{place:.3g}" for place in places])
+    else:
+        axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.minorticks_off()

@@ -4,10 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
-from pocketfed.paper.exhibits import BASELINES, EXHIBITS, SGD
+from pocketfed.paper.exhibits import BASELINES, CENTRED, EXHIBITS, SGD
+from pocketfed.paper.exhibits import TWO_NN as TWO_NN_CELLS
 from pocketfed.paper.page import TITLES
 from pocketfed.paper.rates import learning_rate
-from pocketfed.paper.sweeps import LARGE_E, RATES_2NN, SWEEPS
+from pocketfed.paper.sweeps import FIRST_WEIGHTS, LARGE_E, RATES_2NN, SWEEPS
 
 ROOT = Path(__file__).parents[2]
 # A part of table 1.
@@ -45,6 +46,22 @@ def test_the_2nn_is_run_at_every_rate_from_a_fiftieth_to_a_half() -> None:
     (cell,) = RATES_2NN.cells
     assert (cell.name, cell.paper_rounds) == ("2nn-iid-C0.1-E1-B10", 87)
     assert cell.most_rounds > 4 * 87
+
+
+def test_other_first_weights_are_of_the_same_cell() -> None:
+    (cell,) = RATES_2NN.cells
+    for weights, sweep in FIRST_WEIGHTS.items():
+        (other,) = sweep.cells
+        assert other.name == cell.name.replace("2nn", f"2nn-{weights}")
+        assert (
+            other.scenario(0.1, rounds=3, seed=0).plan == cell.scenario(0.1, rounds=3, seed=0).plan
+        )
+        assert set(sweep.places) < set(RATES_2NN.places)
+
+
+def test_centred_pixels_are_those_of_the_first_table() -> None:
+    assert [cell.paper_rounds for cell in CENTRED] == [cell.paper_rounds for cell in TWO_NN_CELLS]
+    assert {cell.setup.name for cell in CENTRED} == {"2nn-centred"}
 
 
 def test_baselines_are_compared_where_the_model_and_the_target_are_the_same() -> None:

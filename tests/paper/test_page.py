@@ -4,11 +4,11 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from pocketfed.paper.beyond import pictures
 from pocketfed.paper.exhibits import BASELINES, EXHIBITS, cell_named
 from pocketfed.paper.page import rewritten, write
+from pocketfed.paper.pictures import pictures
 from pocketfed.paper.runs import Point, Run, line_of
-from pocketfed.paper.sweeps import LARGE_E, SWEEPS
+from pocketfed.paper.sweeps import FIRST_WEIGHTS, LARGE_E, SWEEPS
 from pocketfed.paper.tables import best_run
 
 ROOT = Path(__file__).parents[2]
@@ -111,6 +111,27 @@ def test_sgd_fedsgd_and_fedavg_stand_in_one_row(tmp_path: Path) -> None:
         at = (RUN.points[0], Point(round=rounds, accuracy=0.97, loss=0.1))
         _keep(Run.of({**_fields(RUN), "cell": cell.name, "points": at}), tmp_path)
     assert "| 2nn | iid | 4000.0 | 1000.0 | 50.0 | 20.0 | 16.9 |" in _page(tmp_path)
+
+
+def test_first_weights_stand_under_each_other_at_equal_rates(tmp_path: Path) -> None:
+    _keep(RUN, tmp_path)
+    cell = FIRST_WEIGHTS["fan-in"].cells[0]
+    _keep(Run.of({**_fields(RUN), "cell": cell.name, "learning_rate": 0.04642}), tmp_path)
+    page = _page(tmp_path)
+    assert "| Glorot-uniform, the zoo's | not run | 49.4 | not run |" in page
+    assert "| uniform within 1 / sqrt(inputs), biases too | 49.4 | not run | not run |" in page
+
+
+def test_learning_curves_end_where_the_best_rates_do(tmp_path: Path) -> None:
+    _keep(RUN, tmp_path)
+    alt = "at the end iid, E=1, B=10: 0.02, target, 3%: 0.03"
+    assert f"![Test error, 2NN against round; {alt}](paper/table_1.png)" in _page(tmp_path)
+    assert "table_2" not in pictures(tmp_path)
+
+
+def test_the_first_figure_shows_both_panels() -> None:
+    picture = pictures(RESULTS)["figure_1"]
+    assert re.search(r"different start: [\d.]+, shared start: [\d.]+$", picture.alt)
 
 
 def test_a_page_is_written_with_its_pictures(tmp_path: Path) -> None:

@@ -37,3 +37,15 @@ def test_ticks_of_a_logarithmic_scale_are_at_the_points(axes) -> None:
     lines_picture("Rounds", [line], across="rate", has_log_across=True).draw(axes, PALETTE)
     assert axes.get_xscale() == "log"
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["0.0464", "0.1"]
+
+
+def test_ticks_of_many_points_and_of_what_goes_up_are_round_numbers(axes) -> None:
+    line = Line("ours", list(range(1, 200)), [0.4 / place for place in range(1, 200)])
+    scales = {"has_log_across": True, "has_log_up": True}
+    lines_picture("Error", [line], across="round", **scales).draw(axes, PALETTE)
+    axes.figure.canvas.draw()
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    assert [tick for tick in axes.get_xticks() if left < tick < right] == [1, 10, 100]
+    seen = [tick for tick in axes.get_yticks() if low < tick < high]
+    assert seen == pytest.approx([0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5])
+    assert not len(axes.get_yticks(minor=True))
