@@ -24,7 +24,11 @@ _BUILTINS = {
 
 @dataclass(frozen=True)
 class Lint:
-    """What was found: operators by name, custom ones among them, and variables by state."""
+    """What was found: operators by name, custom ones among them, and variables by state.
+
+    ``main_takes_inputs`` is of the first subgraph: where it takes none, Android's Interpreter
+    cannot call the signatures that take none either.
+    """
 
     ops: dict[str, int]
     custom_ops: tuple[str, ...]
@@ -32,6 +36,7 @@ class Lint:
     initialised: frozenset[str]
     minimum_runtime: str
     model_bytes: int
+    main_takes_inputs: bool
 
     @property
     def uninitialised(self) -> tuple[str, ...]:
@@ -51,6 +56,11 @@ class Lint:
             raise UninitialisedVariables(
                 f"{len(self.uninitialised)} of {len(self.used)} variables have no first value, "
                 f"such as {self.uninitialised[0]}; the exported module must hold them itself"
+            )
+        if not self.main_takes_inputs:
+            raise ExportError(
+                "the first signature of the model takes no inputs, so no app could call it; "
+                "let it be one that takes examples"
             )
         if self.model_bytes > self.size_limit(weights_bytes):
             raise ExportError(
@@ -78,6 +88,7 @@ def lint(model: bytes) -> Lint:
         ),
         minimum_runtime=_minimum_runtime(root),
         model_bytes=len(model),
+        main_takes_inputs=graphs[0].InputsLength() > 0,
     )
 
 

@@ -75,6 +75,20 @@ def test_a_module_that_holds_the_variables_exports_them(tmp_path: Path) -> None:
     found.require(weights_bytes=MODULE_BYTES)
 
 
+def test_a_first_signature_without_inputs_is_found(tmp_path: Path) -> None:
+    module = tf.Module()
+    module.weight = tf.Variable([1.0])
+
+    @tf.function(input_signature=[], autograph=False)
+    def get():
+        return {"weight": module.weight + 1.0}
+
+    found = lint(converted(module, get, tmp_path))
+    assert found.uninitialised == ()
+    with pytest.raises(ExportError, match="first signature of the model takes no inputs"):
+        found.require(weights_bytes=MODULE_BYTES)
+
+
 def test_a_flex_op_is_found(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(3, "relu")])
     module = tf.Module()
