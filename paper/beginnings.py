@@ -5,17 +5,14 @@ The zoo's models begin with Glorot-uniform weights, zero biases and pixels in [0
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from ..protocol.artifact import Artifact, InputScale
-
-if TYPE_CHECKING:
-    import keras
 
 # Weights of one variable of this shape, for a layer with so many inputs.
 Draw = Callable[[np.random.Generator, tuple[int, ...], int], np.ndarray]
@@ -40,7 +37,7 @@ class Beginning:
 
         entry = ZOO[name]
         model = entry.build(seed)
-        self._redraw(model, np.random.default_rng(seed))
+        self._redraw(model.layers, np.random.default_rng(seed))
         return export(
             model,
             out=out,
@@ -53,8 +50,8 @@ class Beginning:
             seed=seed,
         )
 
-    def _redraw(self, model: keras.Model, rng: np.random.Generator) -> None:
-        for layer in model.layers:
+    def _redraw(self, layers: Sequence[Any], rng: np.random.Generator) -> None:
+        for layer in layers:
             for place, variable in enumerate(layer.trainable_variables):
                 draw = self.biases if place else self.kernels
                 fan_in = layer.trainable_variables[0].shape[0]
