@@ -9,50 +9,37 @@ import android.os.BatteryManager
 import android.os.Build
 import android.os.PowerManager
 import androidx.annotation.RequiresApi
+import dev.pocketfed.client.participation.Condition
+import dev.pocketfed.client.participation.Conditions
 import dev.pocketfed.client.protocol.EligibilityRules
 
-/** What a phone may lack at the moment. */
-public enum class Need {
-    CHARGING,
-
-    /** The screen is off. */
-    IDLE,
-
-    /** A network whose bytes cost nothing. */
-    UNMETERED,
-    BATTERY_NOT_LOW,
-    STORAGE_NOT_LOW,
-
-    /** Not throttled for heat, nor about to be. */
-    COOL,
-}
-
 /** Tells what this phone lacks, by the framework's own services. */
-public class Eligibility(context: Context) {
+public class Eligibility(context: Context) : Conditions {
     private val app = context.applicationContext
     private val battery = app.getSystemService(Context.BATTERY_SERVICE) as BatteryManager
     private val power = app.getSystemService(Context.POWER_SERVICE) as PowerManager
     private val networks = app.getSystemService(Context.CONNECTIVITY_SERVICE) as ConnectivityManager
 
     /** What is missing under [rules]; a low battery, full storage and heat count under any. */
-    public fun missing(rules: EligibilityRules): Set<Need> = wanted(rules).filterNot(::has).toSet()
+    override fun missing(rules: EligibilityRules): Set<Condition> = wanted(rules).filterNot(::holds).toSet()
 
-    private fun wanted(rules: EligibilityRules): List<Need> = listOfNotNull(
-        Need.CHARGING.takeIf { rules.charging },
-        Need.IDLE.takeIf { rules.idle },
-        Need.UNMETERED.takeIf { rules.unmetered },
-        Need.BATTERY_NOT_LOW,
-        Need.STORAGE_NOT_LOW,
-        Need.COOL,
+    private fun wanted(rules: EligibilityRules): List<Condition> = listOfNotNull(
+        Condition.CHARGING.takeIf { rules.charging },
+        Condition.IDLE.takeIf { rules.idle },
+        Condition.UNMETERED.takeIf { rules.unmetered },
+        Condition.BATTERY_NOT_LOW,
+        Condition.STORAGE_NOT_LOW,
+        Condition.COOL,
     )
 
-    private fun has(need: Need): Boolean = when (need) {
-        Need.CHARGING -> battery.isCharging
-        Need.IDLE -> !power.isInteractive
-        Need.UNMETERED -> isUnmetered()
-        Need.BATTERY_NOT_LOW -> !isBatteryLow()
-        Need.STORAGE_NOT_LOW -> !isStorageLow()
-        Need.COOL -> isCool()
+    private fun holds(condition: Condition): Boolean = when (condition) {
+        Condition.CHARGING -> battery.isCharging
+        Condition.IDLE -> !power.isInteractive
+        Condition.UNMETERED -> isUnmetered()
+        Condition.BATTERY_NOT_LOW -> !isBatteryLow()
+        Condition.STORAGE_NOT_LOW -> !isStorageLow()
+        Condition.COOL -> isCool()
+        Condition.OTHER -> true
     }
 
     private fun isUnmetered(): Boolean {

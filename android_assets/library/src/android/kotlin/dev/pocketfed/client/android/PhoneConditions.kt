@@ -21,17 +21,8 @@ public class PhoneConditions(context: Context, private val freshMs: Long = 1000)
         return (known ?: asked(rules, now)).missing
     }
 
-    private fun asked(rules: EligibilityRules, now: Long): Answer {
-        val missing = eligibility.missing(rules).map(::conditionOf).toSet()
-        return Answer(rules, now, missing).also { answer = it }
-    }
-
-    private fun conditionOf(need: Need): Condition = when (need) {
-        Need.CHARGING -> Condition.CHARGING
-        Need.IDLE -> Condition.IDLE
-        Need.UNMETERED -> Condition.UNMETERED
-        Need.BATTERY_NOT_LOW, Need.STORAGE_NOT_LOW, Need.COOL -> Condition.OTHER
-    }
+    private fun asked(rules: EligibilityRules, now: Long): Answer =
+        Answer(rules, now, eligibility.missing(rules)).also { answer = it }
 
     private class Answer(val rules: EligibilityRules, val atMs: Long, val missing: Set<Condition>)
 }

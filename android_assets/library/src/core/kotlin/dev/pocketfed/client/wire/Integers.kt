@@ -12,36 +12,29 @@ internal class Integers private constructor(
     override val name: String,
     private val largest: Int,
     private val packing: Packing,
-) : Codec {
+) : Contained() {
     override val leavesOut = false
 
-    override fun maxBytes(spec: WeightSpec) = container(spec).bodyBytes
+    override fun container(spec: WeightSpec): Container {
+        val scales = Field(SCALES, Kind.F32, listOf(spec.entries.size))
+        return Container(listOf(scales) + spec.entries.map(packing::field))
+    }
 
-    override fun encode(delta: FloatArray, spec: WeightSpec, rounding: Rounding): ByteArray {
-        spec.requireLength(delta)
-        requireFinite(delta)
-        val (body, data) = container(spec).newBody()
+    override fun write(delta: FloatArray, spec: WeightSpec, rounding: Rounding, data: ByteBuffer) {
         val scales = FloatArray(spec.entries.size) { scaleOf(delta, spec.entries[it]) }
         for (scale in scales) data.putFloat(scale)
         spec.entries.zip(scales.asList()) { entry, scale ->
             packing.write(quantised(delta, entry, scale, rounding), data)
         }
-        return body
     }
 
-    override fun decode(body: ByteArray, spec: WeightSpec): FloatArray {
-        val data = container(spec).payload(body)
+    override fun read(data: ByteBuffer, spec: WeightSpec): FloatArray {
         val scales = FloatArray(spec.entries.size) { data.getFloat() }
         val vector = FloatArray(spec.size)
         for (entry in spec.entries) packing.read(data, entry, vector)
         requireScales(scales, spec)
         spec.entries.zip(scales.asList()) { entry, scale -> multiply(vector, entry, scale) }
-        return vector.also(::requireFinite)
-    }
-
-    private fun container(spec: WeightSpec): Container {
-        val scales = Field(SCALES, Kind.F32, listOf(spec.entries.size))
-        return Container(listOf(scales) + spec.entries.map(packing::field))
+        return vector
     }
 
     /** The largest magnitude of a tensor over [largest]; 0 where a phone's division might round to zero. */

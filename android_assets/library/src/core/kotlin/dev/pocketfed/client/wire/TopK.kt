@@ -5,41 +5,33 @@ import java.math.RoundingMode
 import java.nio.ByteBuffer
 
 /** The `ceil(fraction * size)` elements of largest magnitude with their places; the others count as zero. */
-internal class TopK(fraction: String) : Codec {
+internal class TopK(fraction: String) : Contained() {
     override val name = "topk:$fraction"
     override val leavesOut = true
 
     // A decimal, since in binary floating point 0.07 * 100 would round up to 8.
     private val share = BigDecimal(fraction)
 
-    override fun maxBytes(spec: WeightSpec) = container(keptOf(spec)).bodyBytes
-
-    override fun encode(delta: FloatArray, spec: WeightSpec, rounding: Rounding): ByteArray {
-        spec.requireLength(delta)
-        requireFinite(delta)
-        val places = largest(delta, keptOf(spec))
-        val (body, data) = container(places.size).newBody()
-        for (place in places) data.putInt(place)
-        for (place in places) data.putFloat(delta[place])
-        return body
+    override fun container(spec: WeightSpec): Container {
+        val shape = listOf(keptOf(spec))
+        return Container(listOf(Field("__indices__", Kind.U32, shape), Field("__values__", Kind.F32, shape)))
     }
 
-    override fun decode(body: ByteArray, spec: WeightSpec): FloatArray {
-        val kept = keptOf(spec)
-        val data = container(kept).payload(body)
-        val places = placesIn(data, kept, spec.size)
+    override fun write(delta: FloatArray, spec: WeightSpec, rounding: Rounding, data: ByteBuffer) {
+        val places = largest(delta, keptOf(spec))
+        for (place in places) data.putInt(place)
+        for (place in places) data.putFloat(delta[place])
+    }
+
+    override fun read(data: ByteBuffer, spec: WeightSpec): FloatArray {
+        val places = placesIn(data, keptOf(spec), spec.size)
         val vector = FloatArray(spec.size)
         for (place in places) vector[place] = data.getFloat()
-        return vector.also(::requireFinite)
+        return vector
     }
 
     private fun keptOf(spec: WeightSpec): Int =
         share.multiply(BigDecimal(spec.size)).setScale(0, RoundingMode.CEILING).toInt()
-
-    private fun container(kept: Int): Container {
-        val shape = listOf(kept)
-        return Container(listOf(Field("__indices__", Kind.U32, shape), Field("__values__", Kind.F32, shape)))
-    }
 }
 
 /** The places of the [kept] largest magnitudes, in order; of equal ones the first. */

@@ -7,6 +7,7 @@ import android.net.ConnectivityManager
 import android.net.NetworkCapabilities
 import android.os.BatteryManager
 import android.os.PowerManager
+import dev.pocketfed.client.participation.Condition
 import dev.pocketfed.client.protocol.EligibilityRules
 import org.junit.Assert.assertEquals
 import org.junit.Before
@@ -51,28 +52,28 @@ class EligibilityTest {
     @Test
     @Config(sdk = [23, 28, 35])
     fun `a phone on its charger at home with its screen off lacks nothing`() {
-        assertEquals(emptySet<Need>(), missing())
+        assertEquals(emptySet<Condition>(), missing())
     }
 
     @Test
     fun `a phone off its charger lacks charging, unless the rules do without`() {
         shadowOf(app.getSystemService(Context.BATTERY_SERVICE) as BatteryManager).setIsCharging(false)
-        assertEquals(setOf(Need.CHARGING), missing())
-        assertEquals(emptySet<Need>(), missing(EligibilityRules(charging = false)))
+        assertEquals(setOf(Condition.CHARGING), missing())
+        assertEquals(emptySet<Condition>(), missing(EligibilityRules(charging = false)))
     }
 
     @Test
     fun `a phone whose screen is on lacks idleness, unless the rules do without`() {
         shadowOf(power).turnScreenOn(true)
-        assertEquals(setOf(Need.IDLE), missing())
-        assertEquals(emptySet<Need>(), missing(EligibilityRules(idle = false)))
+        assertEquals(setOf(Condition.IDLE), missing())
+        assertEquals(emptySet<Condition>(), missing(EligibilityRules(idle = false)))
     }
 
     @Test
     fun `a phone whose network is metered lacks an unmetered one, unless the rules do without`() {
         shadowOf(network).removeCapability(NetworkCapabilities.NET_CAPABILITY_NOT_METERED)
-        assertEquals(setOf(Need.UNMETERED), missing())
-        assertEquals(emptySet<Need>(), missing(EligibilityRules(unmetered = false)))
+        assertEquals(setOf(Condition.UNMETERED), missing())
+        assertEquals(emptySet<Condition>(), missing(EligibilityRules(unmetered = false)))
     }
 
     @Test
@@ -80,7 +81,7 @@ class EligibilityTest {
         shadowOf(app.getSystemService(Context.CONNECTIVITY_SERVICE) as ConnectivityManager)
             .setDefaultNetworkActive(false)
         shadowOf(network).removeCapability(NetworkCapabilities.NET_CAPABILITY_INTERNET)
-        assertEquals(setOf(Need.UNMETERED), missing())
+        assertEquals(setOf(Condition.UNMETERED), missing())
     }
 
     @Test
@@ -88,7 +89,7 @@ class EligibilityTest {
         val low = Intent(Intent.ACTION_BATTERY_CHANGED).putExtra(BatteryManager.EXTRA_BATTERY_LOW, true)
         @Suppress("DEPRECATION")
         app.sendStickyBroadcast(low)
-        assertEquals(setOf(Need.BATTERY_NOT_LOW), missing())
+        assertEquals(setOf(Condition.BATTERY_NOT_LOW), missing())
     }
 
     @Test
@@ -102,27 +103,27 @@ class EligibilityTest {
             app.sendStickyBroadcast(level)
         }
         at(15)
-        assertEquals(setOf(Need.BATTERY_NOT_LOW), missing())
+        assertEquals(setOf(Condition.BATTERY_NOT_LOW), missing())
         at(16)
-        assertEquals(emptySet<Need>(), missing())
+        assertEquals(emptySet<Condition>(), missing())
     }
 
     @Test
     fun `storage that the system calls low is missing`() {
         @Suppress("DEPRECATION")
         app.sendStickyBroadcast(Intent(Intent.ACTION_DEVICE_STORAGE_LOW))
-        assertEquals(setOf(Need.STORAGE_NOT_LOW), missing())
+        assertEquals(setOf(Condition.STORAGE_NOT_LOW), missing())
     }
 
     @Test
     fun `a throttled phone lacks coolness`() {
         shadowOf(power).setCurrentThermalStatus(PowerManager.THERMAL_STATUS_MODERATE)
-        assertEquals(setOf(Need.COOL), missing())
+        assertEquals(setOf(Condition.COOL), missing())
     }
 
     @Test
     @Config(shadows = [NearlyThrottled::class])
     fun `a phone that is about to be throttled lacks coolness`() {
-        assertEquals(setOf(Need.COOL), missing())
+        assertEquals(setOf(Condition.COOL), missing())
     }
 }

@@ -35,10 +35,10 @@ class PhoneConditionsTest {
     }
 
     @Test
-    fun `what no rule names is missing as something else`() {
+    fun `what no rule names is missing all the same`() {
         @Suppress("DEPRECATION")
         app.sendStickyBroadcast(Intent(Intent.ACTION_DEVICE_STORAGE_LOW))
-        assertEquals(setOf(Condition.OTHER), PhoneConditions(app).missing(nothing))
+        assertEquals(setOf(Condition.STORAGE_NOT_LOW), PhoneConditions(app).missing(nothing))
     }
 
     @Test
