@@ -64,8 +64,10 @@ internal class Installed(private val app: Application, assets: File) {
         WorkManagerTestInitHelper.getTestDriver(app)!!.setAllConstraintsMet(work().id)
     }
 
-    /** What the app has enqueued. */
-    fun work(): WorkInfo = WorkManager.getInstance(app).getWorkInfosForUniqueWork("pocketfed").get().single()
+    /** Whether a visit is over, and the next one enqueued. */
+    fun hasVisited(): Boolean = work().run { state == WorkInfo.State.ENQUEUED && generation > 0 }
+
+    private fun work(): WorkInfo = WorkManager.getInstance(app).getWorkInfosForUniqueWork("pocketfed").get().single()
 
     /** The [assets] in an APK that compresses nothing. */
     private fun packed(assets: File): AssetManager {

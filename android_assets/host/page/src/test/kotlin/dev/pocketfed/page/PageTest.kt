@@ -58,24 +58,29 @@ class PageTest {
         val installed = Installed(app, folder.root.resolve("app/src/main/assets"))
         draw(app)
         installed.atNight()
+        awaited("visit ended") { installed.hasVisited() }
+        assertEquals("the files that it downloaded", 0, downloaded(app))
 
         val asking = operate.lines().filterNot { "task create" in it }.joinToString("\n")
-        val status = awaited { terminal.run(asking).takeIf { committed(it) > 0 } }
+        lateinit var status: String
+        awaited("round was committed") { terminal.run(asking).also { status = it }.let(::committed) > 0 }
         assertTrue(status, "checkpoint 1 is" in status && " $EXAMPLES " in status)
     }
 
     private fun committed(status: String): Int = status.lines().count { "committed" in it }
+
+    private fun downloaded(app: MyApp): Int =
+        app.noBackupFilesDir.resolve("client/shelf").walk().count { it.isFile }
 
     private fun draw(app: MyApp) {
         val random = Random(3)
         repeat(EXAMPLES) { app.examples.keep(ByteArray(784).also(random::nextBytes), label = random.nextInt(10)) }
     }
 
-    private fun <T : Any> awaited(found: () -> T?): T {
+    private fun awaited(what: String, isSo: () -> Boolean) {
         val end = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_S)
-        while (true) {
-            found()?.let { return it }
-            check(System.nanoTime() < end) { "no round was committed; the server says:\n${folder.root.resolve("server.log").readText()}" }
+        while (!isSo()) {
+            check(System.nanoTime() < end) { "no $what; the server says:\n${terminal.log.readText()}" }
             Thread.sleep(100)
         }
     }

@@ -16,6 +16,9 @@ internal class Terminal(private val folder: File, private val python: String, pr
     private var server: Process? = null
     val address = "http://127.0.0.1:$port"
 
+    /** What the server says beside its address. */
+    val log = folder.resolve("server.log")
+
     init {
         command("python", "")
         command("pocketfed", "-m pocketfed.cli")
@@ -28,21 +31,20 @@ internal class Terminal(private val folder: File, private val python: String, pr
 
     /** What [script] says; fails with that when one of its commands fails. */
     fun run(script: String): String {
-        val log = File.createTempFile("terminal", ".log")
-        val process = shell(script).redirectErrorStream(true).redirectOutput(log).start()
+        val output = File.createTempFile("terminal", ".log")
+        val process = shell(script).redirectErrorStream(true).redirectOutput(output).start()
         val hasEnded = process.waitFor(PATIENCE_S, TimeUnit.SECONDS)
         if (!hasEnded) process.destroyForcibly()
-        val said = log.readText().also { log.delete() }
+        val said = output.readText().also { output.delete() }
         check(hasEnded && process.exitValue() == 0) { "failed:\n$script\n$said" }
         return said
     }
 
     /** Starts the server by [script], and returns once it says where it is. */
     fun serve(script: String) {
-        val log = folder.resolve("server.log")
         val process = shell("exec $script").redirectError(log).start().also { server = it }
         val line = process.inputStream.bufferedReader().readLine()
-        check(line == "pocketfed server at $address") { "got $line from the server, expected its address\n${log.readText()}" }
+        check(line == "pocketfed server at $address") { "got $line, expected the server's address\n${log.readText()}" }
     }
 
     private fun shell(script: String): ProcessBuilder {
