@@ -25,6 +25,7 @@ Values = flags.FlagValues
 Group = Callable[[Values], None]
 
 TOKEN_VARIABLE = "POCKETFED_ADMIN_TOKEN"  # noqa: S105  # the name of a variable
+SERVER_VARIABLE = "POCKETFED_SERVER"
 SHOWN_CODECS = ("float32", "float16", "int8", "int4", "topk:FRACTION")
 # What an audit needs to know of a server's settings.
 AUDITED = ("data_dir", "database", "keep_updates_s")
@@ -87,8 +88,9 @@ def _of_settings(names: tuple[str, ...], values: Values) -> None:
 
 
 def connection(values: Values) -> None:
+    address = os.environ.get(SERVER_VARIABLE) or "http://127.0.0.1:8080"
     flags.DEFINE_string(
-        "server", "http://127.0.0.1:8080", "address of the server", flag_values=values
+        "server", address, f"address of the server, else ${SERVER_VARIABLE}", flag_values=values
     )
     flags.DEFINE_string(
         "admin_token",

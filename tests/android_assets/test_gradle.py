@@ -13,6 +13,14 @@ CATALOGUE = tomllib.loads((ROOT / "gradle" / "libs.versions.toml").read_text())
 VERSIONS = CATALOGUE["versions"]
 POM = "{http://maven.apache.org/POM/4.0.0}"
 ANDROID = "{http://schemas.android.com/apk/res/android}"
+PAGE = (ROOT.parent / "docs" / "android.md").read_text()
+SHOWN = dict(
+    re.findall(r"^```kotlin\n// (\S+\.gradle\.kts)(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+)
+SCRIPTS = {
+    path.relative_to(ROOT).as_posix(): path.read_text() for path in ROOT.rglob("*.gradle.kts")
+}
+SCRIPTS |= {f"docs/android.md:{name}": text for name, text in SHOWN.items()}
 
 
 def properties(module: str = "") -> dict[str, str]:
@@ -48,9 +56,9 @@ def test_every_library_and_plugin_has_a_version_of_the_catalogue() -> None:
     assert {entry["version"]["ref"] for entry in entries} <= set(VERSIONS)
 
 
-@pytest.mark.parametrize("script", sorted(ROOT.glob("**/*.gradle.kts")), ids=str)
-def test_a_build_script_names_only_what_the_catalogue_has(script: Path) -> None:
-    for name in re.findall(r"libs\.([a-zA-Z.]+)", script.read_text()):
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_build_script_names_only_what_the_catalogue_has(script: str) -> None:
+    for name in re.findall(r"\blibs\.([a-zA-Z.]+)", without_strings(SCRIPTS[script])):
         kind, _, rest = name.partition(".")
         key = rest.removesuffix(".get")
         if kind == "versions":
@@ -61,15 +69,45 @@ def test_a_build_script_names_only_what_the_catalogue_has(script: Path) -> None:
             assert name.replace(".", "-") in CATALOGUE["libraries"], name
 
 
-@pytest.mark.parametrize("script", sorted(ROOT.glob("**/*.gradle.kts")), ids=str)
-def test_brackets_of_a_build_script_match(script: Path) -> None:
+def without_strings(script: str) -> str:
+    """A script's code, without what it says in strings and comments."""
+    return re.sub(r'"[^"]*"|//.*', "", script)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_brackets_of_a_build_script_match(script: str) -> None:
     open_ones: list[str] = []
-    for sign in re.sub(r'"[^"]*"|//.*', "", script.read_text()):
+    for sign in without_strings(SCRIPTS[script]):
         if sign in "({[":
             open_ones.append(sign)
         elif sign in ")}]":
             assert open_ones.pop() + sign in ("()", "{}", "[]")
     assert open_ones == []
+
+
+def test_the_page_shows_the_scripts_of_an_app() -> None:
+    assert set(SHOWN) == {"settings.gradle.kts", "app/build.gradle.kts"}
+
+
+def test_what_the_page_takes_from_a_checkout_is_there() -> None:
+    settings = SHOWN["settings.gradle.kts"]
+    catalogue, library = re.findall(r'"\.\./pocketfed/([^"]+)"', settings)
+    assert f'create("libs") {{ from(files("../pocketfed/{catalogue}")) }}' in settings
+    assert ROOT.parent / catalogue == ROOT / "gradle" / "libs.versions.toml"
+    assert ROOT.parent / library == ROOT / "library"
+    assert (ROOT.parent / library / "build.gradle.kts").is_file()
+
+
+def test_an_app_of_the_page_is_built_like_the_sample() -> None:
+    app = SHOWN["app/build.gradle.kts"]
+    sample = (ROOT / "sample" / "build.gradle.kts").read_text()
+    assert f"minSdk = {VERSIONS['minSdk']} " in app
+    uncompressed, *dependencies = re.findall(r"noCompress.*|implementation\(.*\)", app)
+    assert uncompressed in sample
+    project = re.search(r'include\("(:\w+)"\)', SHOWN["settings.gradle.kts"])
+    assert project is not None
+    renamed = sample.replace('":library"', f'"{project[1]}"')
+    assert dependencies == re.findall(r"implementation\(.*\)", renamed)
 
 
 def test_the_source_folders_of_the_library_exist() -> None:

@@ -84,6 +84,20 @@ def test_a_flagfile_holds_flags(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "http://127.0.0.1:9 did not answer" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "address"), [([], "http://127.0.0.1:9"), (["--server=http://127.0.0.1:7"], ":7")]
+)
+def test_the_environment_names_the_server_unless_a_flag_does(
+    words: list[str],
+    address: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("POCKETFED_SERVER", "http://127.0.0.1:9")
+    assert run("task", "list", "--admin_token=secret", *words) == 1
+    assert f"{address} did not answer" in capsys.readouterr().err
+
+
 def test_an_operator_without_a_token_is_told_where_it_is(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

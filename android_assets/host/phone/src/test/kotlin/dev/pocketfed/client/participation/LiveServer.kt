@@ -1,10 +1,12 @@
 package dev.pocketfed.client.participation
 
+import dev.pocketfed.client.wire.Codec
 import dev.pocketfed.client.wire.Digest
+import dev.pocketfed.client.wire.Rounding
+import dev.pocketfed.client.wire.WeightEntry
+import dev.pocketfed.client.wire.WeightSpec
 import java.io.File
 import java.net.ServerSocket
-import java.nio.ByteBuffer
-import java.nio.ByteOrder
 import java.util.concurrent.TimeUnit
 import kotlinx.serialization.json.Json
 import kotlinx.serialization.json.JsonElement
@@ -17,23 +19,15 @@ import okhttp3.RequestBody.Companion.toRequestBody
 
 private const val PATIENCE_S = 60L
 
-/** One tensor of some elements as it travels: header, then float32. */
+/** One tensor of some elements, and its bodies. */
 internal object OneTensor {
     const val ELEMENTS = 4
-    private const val HEADER = """{"w":{"dtype":"F32","shape":[$ELEMENTS],"data_offsets":[0,${ELEMENTS * 4}]}}"""
-    private val header = HEADER.padEnd((HEADER.length + 7) / 8 * 8).encodeToByteArray()
+    private val spec = WeightSpec(listOf(WeightEntry("w", listOf(ELEMENTS), offset = 0)))
+    private val codec = Codec.named("float32")
 
-    fun encode(vector: FloatArray): ByteArray {
-        val body = ByteBuffer.allocate(8 + header.size + vector.size * 4).order(ByteOrder.LITTLE_ENDIAN)
-        body.putLong(header.size.toLong()).put(header)
-        vector.forEach(body::putFloat)
-        return body.array()
-    }
+    fun encode(vector: FloatArray): ByteArray = codec.encode(vector, spec, Rounding.NEAREST)
 
-    fun decode(body: ByteArray): List<Float> {
-        val floats = ByteBuffer.wrap(body).order(ByteOrder.LITTLE_ENDIAN).position(8 + header.size)
-        return List(ELEMENTS) { floats.float }
-    }
+    fun decode(body: ByteArray): List<Float> = codec.decode(body, spec).toList()
 }
 
 /** The real server in a process of its own on [folder]; [python] has pocketfed installed. */
