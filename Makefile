@@ -8,9 +8,12 @@ TFF_PYTHON ?= python3.11
 TFF_BIN := .venv-tff/bin
 TFF_PINS := device_sim/tff/pins.txt device_sim/tff/overrides.txt
 
+# Debian's package is called bazel-bootstrap, and its command bazel.
+BAZEL ?= bazel
+
 TESTS := $(BIN)/python -m pytest -n 2 --dist worksteal
 
-.PHONY: demo test test-slow test-all tff tff-test android-test check bench paper-fast paper-full package clean
+.PHONY: demo test test-slow test-all tff tff-test android-test bazel-test check bench paper-fast paper-full package clean
 
 # Federated learning in front of your eyes: export, server, 100 phones, report in build/demo.
 demo: $(READY)
@@ -37,6 +40,10 @@ tff-test: $(READY) .venv-tff/ready
 # The Android library on this machine, with Maven and a JDK, against the Python of .venv.
 android-test: $(READY)
 	cd android_assets/host && POCKETFED_PYTHON=$(abspath $(BIN)/python) mvn -q -B test
+
+# What BUILD files name, built and tested by Bazel on the Python of .venv.
+bazel-test: $(READY)
+	POCKETFED_PYTHON=$(abspath $(BIN)/python) $(BAZEL) test //...
 
 check: $(READY) build/pocketfed
 	$(BIN)/ruff format --check .
