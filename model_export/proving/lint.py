@@ -74,7 +74,7 @@ def lint(model: bytes) -> Lint:
     if model[4:8] != IDENTIFIER:
         raise DamagedArtifact("the model is not a .tflite file; export it again")
     root = schema.Model.GetRootAs(model, 0)
-    graphs = [root.Subgraphs(index) for index in range(root.SubgraphsLength())]
+    graphs: list[Any] = [root.Subgraphs(index) for index in range(root.SubgraphsLength())]
     names = [_name_of(root.OperatorCodes(index)) for index in range(root.OperatorCodesLength())]
     ops = Counter(names[op.OpcodeIndex()] for graph in graphs for op in _operators(graph))
     first = _initialisers(graphs, names)
