@@ -28,7 +28,7 @@ test-slow: $(READY)
 
 # Both in one run, which imports TensorFlow and makes what tests share once: for CI.
 test-all: $(READY)
-	$(TESTS)
+	$(TESTS) --durations=20
 
 # TensorFlow Federated in .venv-tff, the independent check of docs/tff.md.
 tff: .venv-tff/ready
