@@ -20,6 +20,7 @@ LEFT_OUT = {
     "test_bazel.py": "reads BUILD files, which no target has",
     "test_documentation.py": "slow: exports and trains a model",
     "test_packaging.py": "slow: builds the wheel from what git knows",
+    "cli": "minutes: whole simulations",
     "model_export": "minutes: traces and converts every kind of layer",
     "device_sim": "minutes: whole fleets train",
     "device_sim/tff": "needs an environment of its own",

@@ -29,21 +29,29 @@ py_library(
 )
 """
 
-_FOLDERS = """\
+# Not the virtual environment's own interpreter, which would also find what was installed to be
+# edited, such as another copy of pocketfed.
+_INTERPRETER = "import sys; print(getattr(sys, '_base_executable', sys.executable), end='')"
+
+_LIBRARIES = """\
 import sysconfig
-print(sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}))
+print("LIBRARIES =", sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}))
 """
+
+def _ask(repository, interpreter, program):
+    asked = repository.execute([interpreter, "-c", program])
+    if asked.return_code:
+        fail("%s does not run: %s" % (interpreter, asked.stderr))
+    return asked.stdout
 
 def _python_environment_impl(repository):
     named = repository.os.environ.get("POCKETFED_PYTHON", "")
     interpreter = repository.path(named) if named else repository.which("python3")
     if not interpreter:
         fail("no python3 on PATH: name one with POCKETFED_PYTHON")
-    asked = repository.execute([interpreter, "-c", _FOLDERS])
-    if asked.return_code:
-        fail("%s does not run: %s" % (interpreter, asked.stderr))
-    repository.file("BUILD", _BUILD.format(interpreter = repr(str(interpreter))))
-    repository.file("python_environment.py", "LIBRARIES = " + asked.stdout)
+    base = _ask(repository, interpreter, _INTERPRETER)
+    repository.file("BUILD", _BUILD.format(interpreter = repr(base)))
+    repository.file("python_environment.py", _ask(repository, interpreter, _LIBRARIES))
 
 python_environment = repository_rule(
     implementation = _python_environment_impl,

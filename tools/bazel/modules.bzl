@@ -24,7 +24,7 @@ def program(name, module, deps, visibility = None):
         deps = deps + [_LIBRARIES],
     )
 
-def suite(name, srcs, deps, data = [], size = "medium"):
+def suite(name, srcs, deps, data = []):
     """Tests that pytest runs, but for those that are marked slow.
 
     Args:
@@ -32,11 +32,9 @@ def suite(name, srcs, deps, data = [], size = "medium"):
       srcs: files of tests, and every conftest.py that they need.
       deps: the packages that they import.
       data: what they read besides.
-      size: how long they may take, in Bazel's words.
     """
     py_test(
         name = name,
-        size = size,
         srcs = [_RUN] + srcs,
         args = ["pytest", "-m", "'not slow'", "-p", "no:cacheprovider"] + [
             "%s/%s" % (native.package_name(), file)

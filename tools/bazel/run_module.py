@@ -1,7 +1,7 @@
 """Runs a module as ``python -m`` does: Bazel starts files, and pocketfed's programs are modules.
 
 The package ``pocketfed`` is the folder that Bazel laid out for this program, by whatever name.
-Bazel's rules may put an environment of their own around the interpreter: its libraries stay.
+The libraries are those of the environment, and not of what Bazel puts around the interpreter.
 """
 
 import os
@@ -15,8 +15,7 @@ from python_environment import LIBRARIES
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "pocketfed").symlink_to(Path(__file__).absolute().parents[2])
-        sys.path.insert(0, folder)
-        sys.path += [library for library in LIBRARIES if library not in sys.path]
+        sys.path[:0] = [folder, *LIBRARIES]
         # Processes that this one starts find the same.
         os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
         # `bazel run` starts programs elsewhere; paths are meant from where it was called.
