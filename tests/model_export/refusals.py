@@ -17,7 +17,10 @@ Draw = Callable[..., Any]
 
 
 class Refusal(NamedTuple):
-    """A row of the page, the model and options of an export, and what its error must say."""
+    """A row of the page, the model and options of an export, and what its error must say.
+
+    What is ``up_to_keras`` exports on a machine where Keras's own kernels can train it.
+    """
 
     what: str
     because: str
@@ -25,6 +28,7 @@ class Refusal(NamedTuple):
     words: tuple[str, ...]
     build: Callable[[], keras.Model]
     options: Mapping[str, object] = {}
+    up_to_keras: bool = False
 
     @property
     def row(self) -> tuple[str, str, str]:
@@ -180,12 +184,13 @@ REFUSED: tuple[Refusal, ...] = (
     ),
     Refusal(
         "dilated Conv2DTranspose",
-        "Keras itself cannot train it on a CPU",
+        "Keras itself cannot train it on every CPU",
         "`dilation_rate=1`",
         ("Keras itself cannot train small on this machine: ", "not yet support dilation rates"),
         lambda: chain(
             (6, 5, 2), layers.Dense(4), layers.Conv2DTranspose(3, 3, dilation_rate=2, name="wide")
         ),
+        up_to_keras=True,
     ),
     Refusal(
         "convolutions with `data_format='channels_first'`",

@@ -77,13 +77,14 @@ LOSSES = [
 
 
 def exported(model: keras.Model, loss: keras.losses.Loss) -> tuple[Runtime, Trainee]:
-    """What the export makes of a model, up to the signatures that are called here."""
+    """What the export makes of a model, up to the signatures that are called here and the first."""
     require_exportable(model)
     require_trainable(model)
     trainee = Trainee(model, loss_of(loss), optimizer_of("sgd"), BATCH, BATCH)
     with quietly():
         program = trace(trainee)
-    functions = {name: program.functions[name] for name in ("train", "infer", "get_weights")}
+    called = ("evaluate", "train", "infer", "get_weights")
+    functions = {name: program.functions[name] for name in called}
     tflite = convert(replace(program, functions=functions))
     lint(tflite).require(weights_bytes=4 * sum(int(np.prod(v.shape)) for v in model.variables))
     return Runtime(tflite), trainee

@@ -7,7 +7,9 @@ from pathlib import Path
 from types import ModuleType
 
 import keras
+import numpy as np
 import pytest
+import tensorflow as tf
 from pocketfed.model_export import export, load
 from pocketfed.protocol.errors import ExportError
 from pocketfed.protocol.plan import Plan
@@ -33,6 +35,17 @@ def try_export(model: keras.Model, tmp_path: Path, **options: object) -> str:
     return f"{type(refusal.value).__name__}: {refusal.value}"
 
 
+def keras_trains(model: keras.Model) -> bool:
+    """Whether this machine's kernels do."""
+    model.compile(loss="mean_squared_error")
+    x = np.zeros((2, *model.input_shape[1:]), np.float32)
+    try:
+        model.train_on_batch(x, np.zeros_like(model(x)))
+    except tf.errors.OpError:
+        return False
+    return True
+
+
 def sequential(shape: tuple[int, ...], *parts: keras.layers.Layer) -> keras.Model:
     return keras.Sequential([keras.Input(shape), *parts], name="small")
 
@@ -41,6 +54,9 @@ def sequential(shape: tuple[int, ...], *parts: keras.layers.Layer) -> keras.Mode
 def test_what_the_page_says_is_refused_is_refused_with_a_replacement(
     refusal, tmp_path: Path
 ) -> None:
+    if refusal.up_to_keras and keras_trains(refusal.build()):
+        export(refusal.build(), out=tmp_path / "out", loss="mean_squared_error", batch_size=2)
+        return
     sentence = try_export(refusal.build(), tmp_path, **refusal.options)
     assert [word for word in refusal.words if word not in sentence] == []
     assert "\n" not in sentence
