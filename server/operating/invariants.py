@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 from ...protocol import wire
@@ -197,12 +198,17 @@ def blobs_end_with_their_round(evidence: Evidence) -> Verdicts:
 
 
 def nothing_comes_late(evidence: Evidence) -> Verdicts:
-    ended = {
-        int(life.entity_id): min(one.at for one in life.transitions if one.state in _ENDS)
-        for life in evidence.view.lives()
-        if life.entity == "round" and any(one.state in _ENDS for one in life.transitions)
-    }
+    """Instants prove nothing of a round in whose time the server's clock was set back."""
+    ended, set_back = {}, set()
+    for life in evidence.view.lives():
+        if any(later.at < sooner.at for sooner, later in pairwise(life.transitions)):
+            set_back.add((life.entity, life.entity_id))
+        if life.entity == "round" and any(one.state in _ENDS for one in life.transitions):
+            ends = (one.at for one in life.transitions if one.state in _ENDS)
+            ended[int(life.entity_id)] = min(ends)
     for round_ in evidence.rounds():
+        if ("round", str(round_.id)) in set_back:
+            continue
         end = ended.get(round_.id, float("inf"))
         last_place_at = evidence.view.latest_assignment_at(round_.id)
         if last_place_at is not None and last_place_at > end:
@@ -211,6 +217,7 @@ def nothing_comes_late(evidence: Evidence) -> Verdicts:
             closes_at = None if round_.is_buffer else round_.report_ends_at
             deadline = min(end, update.ends_at, closes_at or float("inf"))
             is_late = update.accepted_at > deadline
+            is_late &= ("assignment", update.assignment_id) not in set_back
             name = f"update {update.assignment_id} of round {round_.id}"
             yield f"{name} came at {update.accepted_at}, after {deadline}" if is_late else None
 

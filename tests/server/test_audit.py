@@ -266,6 +266,12 @@ def test_what_comes_after_the_deadline_is_found(left, statement, message) -> Non
     assert message in broken(left)["i"][0]
 
 
+def test_a_clock_that_was_set_back_in_a_rounds_time_is_no_violation(left) -> None:
+    earlier = "UPDATE history SET at = at - 1e6 WHERE entity = 'round' AND state != 'selecting'"
+    change(left, earlier)
+    assert "i" not in broken(left)
+
+
 def test_a_killed_server_leaves_nothing_to_find(live) -> None:
     live.create_task(weights_of(1.0), goal=1)
     live.phone().serve(weights_of(0.5))
