@@ -203,21 +203,19 @@ def nothing_comes_late(evidence: Evidence) -> Verdicts:
     for life in evidence.view.lives():
         if any(later.at < sooner.at for sooner, later in pairwise(life.transitions)):
             set_back.add((life.entity, life.entity_id))
-        if life.entity == "round" and any(one.state in _ENDS for one in life.transitions):
+        if life.entity == "round":
             ends = (one.at for one in life.transitions if one.state in _ENDS)
-            ended[int(life.entity_id)] = min(ends)
-    for round_ in evidence.rounds():
-        if ("round", str(round_.id)) in set_back:
-            continue
-        end = ended.get(round_.id, float("inf"))
+            ended[int(life.entity_id)] = min(ends, default=float("inf"))
+    for round_ in (one for one in evidence.rounds() if ("round", str(one.id)) not in set_back):
+        end = ended[round_.id]
         last_place_at = evidence.view.latest_assignment_at(round_.id)
         if last_place_at is not None and last_place_at > end:
             yield f"round {round_.id} gave a place at {last_place_at}, after its end at {end}"
         for update in evidence.view.accepted(round_.id):
             closes_at = None if round_.is_buffer else round_.report_ends_at
             deadline = min(end, update.ends_at, closes_at or float("inf"))
-            is_late = update.accepted_at > deadline
-            is_late &= ("assignment", update.assignment_id) not in set_back
+            is_dated = ("assignment", update.assignment_id) not in set_back
+            is_late = is_dated and update.accepted_at > deadline
             name = f"update {update.assignment_id} of round {round_.id}"
             yield f"{name} came at {update.accepted_at}, after {deadline}" if is_late else None
 
