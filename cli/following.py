@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from ..client import AdminClient
 from ..device_sim.following.live_table import LiveTable
-from ..device_sim.following.monitor import Monitor
+from ..device_sim.following.monitor import Monitor, RoundRow
 from ..device_sim.following.tallies import Tallies
 from ..protocol.admin import TaskStatus
 from .scenario import Scenario
 from .setting import Setting
 from .watching import Hopes, Lookout
+
+# Whether what has been measured so far is enough.
+Enough: TypeAlias = Callable[[Sequence[RoundRow]], bool]
 
 
 @dataclass(frozen=True)
@@ -71,21 +75,31 @@ def monitor_of(setting: Setting, *, admin: AdminClient, tallies: Tallies) -> Mon
     )
 
 
+def never(_: Sequence[RoundRow]) -> bool:
+    """Nothing that was measured is enough."""
+    return False
+
+
 def stop_rule(
     scenario: Scenario,
     monitor: Monitor,
     hopes: Hopes,
     *,
     clock: Callable[[], float],
-    began_s: float,
+    began_s: float = 0.0,
+    is_enough: Enough = never,
 ) -> Callable[[], bool]:
-    """Says whether the run is over: its task has ended, its target or its time is reached."""
+    """Says whether the run is over: its task has ended, its target or its time is reached.
+
+    Or what has been measured is enough.
+    """
     ends_s = began_s + scenario.limit_s
 
     def is_over() -> bool:
         has_ended = monitor.status in (TaskStatus.STOPPED, TaskStatus.FINISHED)
         has_time = clock() < ends_s
-        return has_ended or hopes.are_gone or not has_time or has_reached(scenario.target, monitor)
+        is_known = has_reached(scenario.target, monitor) or is_enough(monitor.rows)
+        return has_ended or hopes.are_gone or not has_time or is_known
 
     return is_over
 

@@ -27,7 +27,7 @@ from ..device_sim.workers import count_of, workers_of
 from ..protocol.artifact import Artifact
 from ..protocol.errors import ConfigError
 from .baselines import baselines_of, require
-from .following import Looks, has_reached, monitor_of, stop_rule, table_of
+from .following import Enough, Looks, has_reached, monitor_of, never, stop_rule, table_of
 from .reporting import Ran, report
 from .resuming import POINTS, Point, SafePoints
 from .scenario import Scenario
@@ -90,6 +90,7 @@ def virtual(
     out: Path,
     wrapped: Wrap = lambda trainers: trainers,
     observe: Observer = ignored,
+    is_enough: Enough = never,
 ) -> Summary:
     """Runs a scenario in this process on a virtual clock; the same seed gives the same bytes.
 
@@ -97,11 +98,18 @@ def virtual(
     there: then it goes on from the last safe point in ``out/points``, and ends as it would have.
     Its report is written before the baselines run, and once more with them. ``observe`` is told
     every session as it ends, but for those of baselines. ``wrapped`` is put around the trainer of
-    the phones, as ``FullBatchTrainers`` are; a run that goes on must have the same.
+    the phones, as ``FullBatchTrainers`` are; a run that goes on must have the same. ``is_enough``
+    may end the run before its target, by what has been measured.
     """
     require(scenario, artifact)
     ran = _run(
-        scenario, artifact=artifact, dataset=dataset, out=out, wrapped=wrapped, observe=observe
+        scenario,
+        artifact=artifact,
+        dataset=dataset,
+        out=out,
+        wrapped=wrapped,
+        observe=observe,
+        is_enough=is_enough,
     )
     summary = report(ran, out=out)
     if scenario.baselines:
@@ -121,6 +129,7 @@ def _run(
     out: Path,
     wrapped: Wrap = lambda trainers: trainers,
     observe: Observer = ignored,
+    is_enough: Enough = never,
 ) -> Ran:
     """One fleet from its beginning, or its last safe point, to its end."""
     data_dir = out / "server"
@@ -149,8 +158,7 @@ def _run(
         if point is not None:
             fleet.thaw(point.fleet)
         monitor = monitor_of(setting, admin=admin, tallies=fleet.tallies)
-        is_over = stop_rule(scenario, monitor, hopes, clock=clock.now, began_s=0.0)
-
+        is_over = stop_rule(scenario, monitor, hopes, clock=clock.now, is_enough=is_enough)
         with table_of(scenario) as table:
             looks = Looks(monitor, table, lookout, clock.now)
             if point is not None:

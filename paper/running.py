@@ -9,20 +9,21 @@ import csv
 import math
 import resource
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache, partial
 from itertools import takewhile
 from pathlib import Path
 from statistics import fmean
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import msgspec
 
 from .. import __version__
 from ..cli.simulation import virtual
 from ..device_sim.data.dataset import Dataset
+from ..device_sim.report.baselines import BaselinePoint
 from ..protocol.artifact import Artifact
 from ..protocol.errors import HopelessRun
 from .cells import Cell
@@ -32,6 +33,20 @@ from .runs import Point, Run, line_of
 from .setups import Setup
 
 AnyCell: TypeAlias = Cell | Pooled
+
+
+class Measured(Protocol):
+    """How far a run had come after a round."""
+
+    @property
+    def round(self) -> int: ...
+
+    @property
+    def accuracy(self) -> float: ...
+
+
+# Whether a run shall end, by what was measured so far.
+GivesUp: TypeAlias = Callable[[Sequence[Measured]], bool]
 
 
 @dataclass(frozen=True)
@@ -72,8 +87,8 @@ class Bench:
     def search(self, cell: AnyCell) -> Run:
         """The run of the best learning rate of the grid."""
 
-        def measure(place: int, rounds: int) -> Run:
-            return self.run(cell, place, rounds=rounds)
+        def measure(place: int, rounds: int, best: Run | None) -> Run:
+            return self.run(cell, place, rounds=rounds, rival=best)
 
         place = search(measure, start=cell.start, most_rounds=cell.most_rounds)
         return self.run(cell, place, rounds=0)
@@ -82,22 +97,25 @@ class Bench:
         """A cell at each of these places, for all its rounds or until it is at the target."""
         return [self.run(cell, place, rounds=cell.most_rounds) for place in places]
 
-    def run(self, cell: AnyCell, place: float, *, rounds: int) -> Run:
-        """A cell at one place of the grid: the kept run if it is long enough, else a new one."""
+    def run(self, cell: AnyCell, place: float, *, rounds: int, rival: Run | None = None) -> Run:
+        """A cell at one place of the grid: the kept run if it is long enough, else a new one.
+
+        A new one ends where it is far behind ``rival``.
+        """
         path = self.results / cell.name / f"{learning_rate(place):.4g}.json"
         known = Run.from_json(path.read_bytes()) if path.exists() else None
         if known and (known.rounds >= rounds or known.has_ended):
             return known
-        made = self._made(cell, learning_rate(place), rounds)
+        made = self._made(cell, learning_rate(place), rounds, rival)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(msgspec.json.format(made.to_json()) + b"\n")
         self.say(line_of(made))
         return made
 
-    def _made(self, cell: AnyCell, rate: float, rounds: int) -> Run:
+    def _made(self, cell: AnyCell, rate: float, rounds: int, rival: Run | None) -> Run:
         artifact = artifact_of(cell.setup, cell.batch_size, self.scratch / "artifacts")
         began_s = _cpu_s()
-        came = self._came(cell, artifact, rate, rounds)
+        came = self._came(cell, artifact, rate, rounds, _behind(rival))
         return Run(
             cell=cell.name,
             learning_rate=rate,
@@ -113,18 +131,28 @@ class Bench:
             measured_on=date.today().isoformat(),
         )
 
-    def _came(self, cell: AnyCell, artifact: Artifact, rate: float, rounds: int) -> _Outcome:
+    def _came(
+        self, cell: AnyCell, artifact: Artifact, rate: float, rounds: int, gives_up: GivesUp
+    ) -> _Outcome:
         """What comes of training; of a run that diverged nothing does."""
         dataset = self.dataset_of(cell.setup)
         if isinstance(cell, Pooled):
             curve = cell.curve(artifact, dataset, learning_rate=rate, rounds=rounds, seed=self.seed)
+            curve = _until(gives_up, curve)
             return _Outcome(_points((at.round, at.accuracy, at.loss) for at in curve))
         out = self.scratch / cell.name / f"{rate:.4g}"
         scenario = cell.scenario(rate, rounds=rounds, seed=self.seed)
         scenario = replace(scenario, workers=str(self.workers))
         dataset = cell.measured(dataset)
         try:
-            virtual(scenario, artifact=artifact, dataset=dataset, out=out, wrapped=cell.wrapped)
+            virtual(
+                scenario,
+                artifact=artifact,
+                dataset=dataset,
+                out=out,
+                wrapped=cell.wrapped,
+                is_enough=gives_up,
+            )
             outcome = _Outcome.of(_rows(out / "rounds.csv"))
         except HopelessRun:
             outcome = _Outcome(())
@@ -149,6 +177,26 @@ def artifact_of(setup: Setup, batch_size: int, folder: Path, seed: int = 0) -> A
         evaluate_batch_size=setup.tests_at_once,
         seed=seed,
     )
+
+
+def _behind(rival: Run | None) -> GivesUp:
+    """Enough is known of a run that is far behind a rival."""
+
+    def is_behind(measured: Sequence[Measured]) -> bool:
+        if rival is None or not measured:
+            return False
+        return rival.outpaces(measured[-1].round, max(one.accuracy for one in measured))
+
+    return is_behind
+
+
+def _until(gives_up: GivesUp, curve: Iterable[BaselinePoint]) -> Iterator[BaselinePoint]:
+    seen: list[BaselinePoint] = []
+    for point in curve:
+        yield point
+        seen.append(point)
+        if gives_up(seen):
+            return
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..device_sim.report.target import crossing, value_at
 from ..protocol.record import Record
+from .rates import BEHIND
 
 
 class Point(Record, frozen=True, kw_only=True):
@@ -19,6 +20,7 @@ class Run(Record, frozen=True, kw_only=True):
 
     The rounds of centralised SGD are updates; it keeps no ``checkpoint`` and sends nothing. A run
     that diverged until no client could report has no ``points`` and no ``checkpoint`` either.
+    One that was far behind the best ends before ``rounds``.
     ``bytes_up`` and ``bytes_down`` are what the clients of a round sent and received on average.
     """
 
@@ -54,6 +56,11 @@ class Run(Record, frozen=True, kw_only=True):
     def has_ended(self) -> bool:
         """Whether more rounds would change nothing: the target is reached, or it diverged."""
         return self.rounds_to_target is not None or not self.points
+
+    def outpaces(self, round_: int, accuracy: float) -> bool:
+        """Whether a run that is at this accuracy now has fallen far behind this one."""
+        early = (point.accuracy for point in self.points if point.round * BEHIND <= round_)
+        return max(early, default=0.0) > accuracy
 
     @property
     def reached(self) -> str:

@@ -51,3 +51,26 @@ def test_a_curve_ends_where_its_loss_leaves_all_bounds(
     monkeypatch.setattr(Pooled, "curve", lambda *_, **__: iter(points))
     made = bench.run(SGD[0], 3, rounds=100)
     assert [point.round for point in made.points] == [0]
+
+
+def test_a_run_far_behind_the_best_ends_there(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rising = [BaselinePoint(at, 0.1 + at / 100, 1.0, at) for at in range(50)]
+    monkeypatch.setattr(Pooled, "curve", lambda *_, **__: iter(rising))
+    best = bench.run(SGD[0], -3, rounds=50)
+    stuck = [BaselinePoint(at, 0.12, 2.3, at) for at in range(50)]
+    monkeypatch.setattr(Pooled, "curve", lambda *_, **__: iter(stuck))
+    made = bench.run(SGD[0], -1, rounds=50, rival=best)
+    # At its third measurement the best run was more accurate than this one ever was.
+    assert [point.round for point in made.points] == list(range(13))
+    assert bench.run(SGD[0], -1, rounds=50) == made
+
+
+def test_a_run_as_fast_as_the_best_was_is_never_behind(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rising = [BaselinePoint(at, 0.1 + at / 100, 1.0, at) for at in range(50)]
+    monkeypatch.setattr(Pooled, "curve", lambda *_, **__: iter(rising))
+    best = bench.run(SGD[0], -3, rounds=50)
+    assert len(bench.run(SGD[0], -2, rounds=50, rival=best).points) == 50

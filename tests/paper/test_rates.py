@@ -18,7 +18,8 @@ class Valley:
     def __post_init__(self) -> None:
         self.asked: list[tuple[int, int]] = []
 
-    def measure(self, place: int, rounds: int) -> "Found":
+    def measure(self, place: int, rounds: int, best: "Found | None") -> "Found":
+        assert (best is None) == (not self.asked)
         self.asked.append((place, rounds))
         distance = abs(place - self.best)
         needed = 100.0 * 1.5**distance

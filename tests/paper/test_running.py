@@ -58,6 +58,14 @@ def test_a_run_that_was_too_short_is_run_again(bench) -> None:
     assert longer.points[:2] == short.points
 
 
+def test_a_run_that_stays_where_it_began_ends_long_before_its_last_round(bench) -> None:
+    cell = replace(cell_named("2nn-iid-C0.1-E1-B10"), target=0.99)
+    best = bench.run(cell, -1, rounds=2)
+    slow = bench.run(cell, -12, rounds=40, rival=best)
+    assert slow.points[-1].round == 4
+    assert slow.rounds == 40
+
+
 def test_without_batches_a_run_takes_one_step_a_round_on_all_examples(bench) -> None:
     cell = replace(cell_named("2nn-iid-C0.1-E1-Binf"), target=0.99, measure_every=1)
     made = bench.run(cell, -2, rounds=2)
