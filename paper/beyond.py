@@ -22,9 +22,7 @@ def sections(results: Path, drawn: Mapping[str, Picture]) -> Iterator[str]:
     yield markdown(head, [_compared(one, results) for one in BASELINES])
     yield "### Large E: training loss\n\n"
     for name, sweep in LARGE_E.items():
-        rate = learning_rate(sweep.places[0])
-        yield f"**{sweep.title}**, B=10, learning rate {rate:.3g}\n\n"
-        yield _losses(sweep, results)
+        yield from _losses(sweep, results)
         yield shown(name, drawn)
     yield "### The 2NN at every learning rate: IID, C=0.1, E=1, B=10\n\n"
     yield _rates(results)
@@ -50,21 +48,22 @@ def _to_target(run: Run) -> str:
     return run.reached if rounds is None else f"{rounds:.1f}"
 
 
-def _losses(sweep: Sweep, results: Path) -> str:
+def _losses(sweep: Sweep, results: Path) -> Iterator[str]:
+    place = sweep.places[0]
+    ran = {cell: run for cell in sweep.cells if (run := run_at(cell, place, results))}
+    missing = ", ".join(f"E={cell.epochs}" for cell in sweep.cells if cell not in ran)
+    yield f"**{sweep.title}**, B=10, learning rate {learning_rate(place):.3g}"
+    yield f"; not run: {missing}\n\n" if missing else "\n\n"
     most = sweep.cells[0].most_rounds
     looks = (most // 4, most // 2, most)
     head = ("E", "u", *(f"after {look} rounds" for look in looks), "lowest", "CPU s", "date")
     rows = []
-    for cell in sweep.cells:
-        run = run_at(cell, sweep.places[0], results)
+    for cell, run in ran.items():
         named = (str(cell.epochs), f"{round(cell.updates, 1):g}")
-        if run is None:
-            rows.append((*named, NOT_RUN, *[""] * 5))
-            continue
         lowest = min((point.loss for point in run.points), default=float("nan"))
         after = (_loss_after(run, look) for look in looks)
         rows.append((*named, *after, f"{lowest:.4f}", f"{run.cpu_s:.0f}", run.measured_on))
-    return markdown(head, rows)
+    yield markdown(head, rows)
 
 
 def _loss_after(run: Run, round_: int) -> str:

@@ -30,7 +30,9 @@ def best_run(cell: AnyCell, results: Path) -> Run | None:
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table, and the empty line after it."""
+    """A table and the empty line after it; nothing without rows."""
+    if not rows:
+        return ""
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines) + "\n"
 

@@ -58,7 +58,26 @@ def test_a_cell_is_set_beside_the_paper(tmp_path: Path) -> None:
     assert "| 87 | 49.4 | 0.57 | 395 | 0.1 | 1 | 80 |" in line
     assert page.startswith("a ")
     assert page.endswith(" b")
-    assert "| not run |" in page
+    assert "Not run: `2nn-iid-C0-E1-Binf` (paper 1455), " in page
+    assert f"`{RUN.cell}` (paper" not in page
+
+
+def test_pairs_of_cells_are_held_to_the_papers_order(tmp_path: Path) -> None:
+    _keep(RUN, tmp_path)
+    _keep(_arriving("2nn-iid-C0.1-E1-Binf", after=400), tmp_path)
+    assert "In the paper's order: 1 of 1 pairs of these cells.\n" in _page(tmp_path)
+    _keep(_arriving("2nn-iid-C1-E1-B10", after=90), tmp_path)
+    turned = "but not that `2nn-iid-C1-E1-B10` is before `2nn-iid-C0.1-E1-B10`."
+    assert f"In the paper's order: 2 of 3 pairs of these cells; {turned}\n" in _page(tmp_path)
+
+
+def test_encoded_deltas_stand_beside_those_with_float32(tmp_path: Path) -> None:
+    _keep(RUN, tmp_path)
+    encoded = _arriving(f"{RUN.cell}-int8", after=100)
+    _keep(Run.of({**_fields(encoded), "bytes_up": 2e6}), tmp_path)
+    page = _page(tmp_path)
+    assert f"| `{RUN.cell}-int8` | 60 | 49.4 | 98.9 | 395 | 198 | 2.0 x |" in page
+    assert "Not run: `2nn-iid-C0.1-E1-Binf-int8`, " in page
 
 
 def test_a_run_that_diverged_is_said_to_have(tmp_path: Path) -> None:
@@ -140,6 +159,12 @@ def test_a_page_is_written_with_its_pictures(tmp_path: Path) -> None:
     write(page, RESULTS)
     assert "(paper/rates_2nn.png)" in page.read_text("utf-8")
     assert (tmp_path / "paper" / "rates_2nn.png").read_bytes().startswith(b"\x89PNG")
+
+
+def _arriving(cell: str, *, after: int) -> Run:
+    """A run at the target about so many rounds after its beginning."""
+    points = (RUN.points[0], Point(round=after, accuracy=0.98, loss=0.1))
+    return Run.of({**_fields(RUN), "cell": cell, "points": points})
 
 
 def _keep(run: Run, results: Path) -> None:
