@@ -127,7 +127,7 @@ class Ledger:
 
 def main(file: str, folder: str, trainer: str, workers: str) -> None:
     from pocketfed.cli.scenario_file import read_scenario
-    from pocketfed.cli.simulation import virtual
+    from pocketfed.cli.simulating.simulation import virtual
     from pocketfed.device_sim.data.datasets import fetch
 
     read, out, ledger = read_scenario(Path(file)), Path(folder), Ledger(Path(folder))

@@ -8,8 +8,8 @@ from pathlib import Path
 from absl import flags
 
 from ..protocol.artifact import Artifact
-from .flags import Values
-from .parsing import UsageError, exactly, optional_path, required
+from .flags.groups import Values
+from .flags.parsing import UsageError, exactly, optional_path, required
 
 
 def group(values: Values) -> None:

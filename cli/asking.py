@@ -10,12 +10,14 @@ from ..device_sim.data.dataset import Dataset
 from ..device_sim.data.datasets import fetch
 from ..protocol.artifact import Artifact
 from ..protocol.errors import ConfigError
-from . import baseline_flags, data_flags, flags
-from .flags import Values
-from .parsing import optional_path, required
-from .scenario import ROUNDS, Scenario
+from .flags import baselines as baseline_flags
+from .flags import data as data_flags
+from .flags.groups import Values
+from .flags.parsing import optional_path, required
+from .flags.reading import plan_of, settings_of
 from .scenario_file import read_scenario
-from .trainers import TFF
+from .simulating.scenario import ROUNDS, Scenario
+from .simulating.trainers import TFF
 
 FILES = (".yaml", ".yml")
 # How a scenario is run, and where, is no part of it.
@@ -68,8 +70,8 @@ def _by_flags(task: str, values: Values) -> tuple[Scenario, Artifact, Dataset]:
     scenario = Scenario(
         task=task,
         population=values.population,
-        plan=flags.plan_of(values, default=artifact.manifest.plan),
-        settings=flags.settings_of(values, default=ROUNDS),
+        plan=plan_of(values, default=artifact.manifest.plan),
+        settings=settings_of(values, default=ROUNDS),
         phones=values.phones,
         partition=data_flags.partition_of(values),
         conditions=Conditions(drop_out=values.drop_out),

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import android, control, model_flags, models, operating, serving
-from . import flags as groups
-from .flags import Group, Values
-from .holding import WIDTH, help_text
-from .parsing import CommandFailed, exactly, optional_path, required
+from . import android, control, models, operating, serving
+from .flags import groups
+from .flags import models as model_flags
+from .flags.groups import Group, Values
+from .flags.holding import WIDTH, help_text
+from .flags.parsing import CommandFailed, exactly, optional_path, required
+from .flags.reading import admin_token_of
 
 if TYPE_CHECKING:
     from ..device_sim.report import Summary
@@ -44,22 +46,22 @@ class Command:
 
 
 def _owners(values: Values) -> None:
-    from . import data_flags
+    from .flags import data as data_flags
 
     data_flags.owners(values)
 
 
 def _baselines(values: Values) -> None:
-    from . import baseline_flags
+    from .flags import baselines as baseline_flags
 
     baseline_flags.baselines(values)
 
 
 def _simulate(words: list[str], values: Values) -> None:
     from .asking import asked
-    from .in_tff import in_tff
-    from .simulation import live, virtual
-    from .trainers import TFF
+    from .simulating.in_tff import in_tff
+    from .simulating.simulation import live, virtual
+    from .simulating.trainers import TFF
 
     (word,) = exactly(words, "TASK or FILE.yaml")
     scenario, artifact, dataset = asked(word, values)
@@ -76,7 +78,7 @@ def _simulate(words: list[str], values: Values) -> None:
             artifact=artifact,
             dataset=dataset,
             server=values.server,
-            admin_token=groups.admin_token_of(values),
+            admin_token=admin_token_of(values),
             out=out,
         )
     _conclude(summary, out)

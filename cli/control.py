@@ -10,8 +10,9 @@ from absl import flags
 
 from ..protocol.admin import TaskSummary
 from ..protocol.artifact import Artifact
-from .flags import Values, admin_of
-from .parsing import exactly, optional_path, required
+from .flags.groups import Values
+from .flags.parsing import exactly, optional_path, required
+from .flags.reading import admin_of
 from .tables import show_evaluations
 
 if TYPE_CHECKING:

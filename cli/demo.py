@@ -18,8 +18,8 @@ from ..device_sim.data.sharing import Dirichlet
 from ..device_sim.report import Summary
 from ..protocol.errors import PocketFedError, Unavailable
 from ..protocol.plan import Plan, RetryWindow, RoundSettings
-from .scenario import Scenario
-from .simulation import live
+from .simulating.scenario import Scenario
+from .simulating.simulation import live
 
 MODEL = "mnist_2nn"
 LOG = "server.log"

@@ -16,8 +16,8 @@ from absl import logging
 from .. import __version__
 from ..protocol.errors import PocketFedError
 from .commands import COMMANDS, Command
-from .holding import holder
-from .parsing import CommandFailed, UsageError
+from .flags.holding import holder
+from .flags.parsing import CommandFailed, UsageError
 
 _EXTRAS = {
     "tensorflow": "export",

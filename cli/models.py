@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ..protocol.artifact import MODEL
-from .flags import Values
-from .parsing import UsageError, exactly, required
+from .flags.groups import Values
+from .flags.parsing import UsageError, exactly, required
 from .tables import show_cost, show_verification
 
 

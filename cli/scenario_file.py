@@ -37,7 +37,7 @@ from ..protocol.errors import ConfigError, PocketFedError, first_line
 from ..protocol.plan import Plan
 from ..protocol.record import Name, Positive, Seconds
 from .checking import Mistakes, checked, choice, section, shown
-from .scenario import ROUNDS, Scenario
+from .simulating.scenario import ROUNDS, Scenario
 
 SECTIONS = (
     "task",

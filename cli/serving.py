@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 
-from . import flags as groups
-from .flags import Values
-from .parsing import CommandFailed, exactly
+from .flags import groups
+from .flags.groups import Values
+from .flags.parsing import CommandFailed, exactly
 from .tables import show_audit
 
 

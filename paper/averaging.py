@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import __version__
-from ..cli.trainers import GRAPH, trainers_of
+from ..cli.simulating.trainers import GRAPH, trainers_of
 from ..device_sim.data.dataset import Dataset
 from ..device_sim.data.sharing import Iid
 from ..device_sim.streams import Purpose, stream

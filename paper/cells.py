@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ..cli.scenario import Scenario
-from ..cli.trainers import GRAPH
+from ..cli.simulating.scenario import Scenario
+from ..cli.simulating.trainers import GRAPH
 from ..device_sim.baselines import FullBatchTrainers
 from ..device_sim.conditions import Conditions
 from ..device_sim.data.dataset import Dataset

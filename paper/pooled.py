@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..cli.trainers import GRAPH, trainers_of
+from ..cli.simulating.trainers import GRAPH, trainers_of
 from ..device_sim.baselines import train_centralised
 from ..device_sim.data.dataset import Dataset
 from ..device_sim.report.baselines import BaselinePoint

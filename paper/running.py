@@ -21,7 +21,7 @@ from typing import Protocol, TypeAlias
 import msgspec
 
 from .. import __version__
-from ..cli.simulation import virtual
+from ..cli.simulating.simulation import virtual
 from ..device_sim.data.dataset import Dataset
 from ..device_sim.report.baselines import BaselinePoint
 from ..protocol.artifact import Artifact

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from absl import flags
 from pocketfed.cli.commands import COMMANDS
-from pocketfed.cli.holding import holder
+from pocketfed.cli.flags.holding import holder
 
 ROOT = Path(__file__).parents[2]
 ANDROID = ROOT / "android_assets"

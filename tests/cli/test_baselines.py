@@ -8,10 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest
 from pocketfed import cli
-from pocketfed.cli import baseline_flags, simulation
 from pocketfed.cli.demo import scenario_of
-from pocketfed.cli.flags import Values
-from pocketfed.cli.simulation import live, virtual
+from pocketfed.cli.flags import baselines as baseline_flags
+from pocketfed.cli.flags.groups import Values
+from pocketfed.cli.simulating import simulation
+from pocketfed.cli.simulating.simulation import live, virtual
 from pocketfed.device_sim.baselines import Centralised, FedSgd, OnDevice
 from pocketfed.device_sim.conditions import Conditions
 from pocketfed.protocol.artifact import Artifact

@@ -4,8 +4,8 @@ import io
 
 import msgspec
 import pytest
-from pocketfed.cli import flags
-from pocketfed.cli.holding import holder
+from pocketfed.cli.flags import groups, reading
+from pocketfed.cli.flags.holding import holder
 from pocketfed.cli.tables import show_history
 from pocketfed.protocol.admin import (
     CheckpointSummary,
@@ -21,9 +21,9 @@ from rich.console import Console
 
 
 def settings_of(*words):
-    values = holder([flags.rounds])
+    values = holder([groups.rounds])
     values(["pocketfed", *words])
-    return flags.settings_of(values, default=RoundSettings())
+    return reading.settings_of(values, default=RoundSettings())
 
 
 def test_without_the_flag_there_is_no_buffer() -> None:

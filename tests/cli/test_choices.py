@@ -1,17 +1,17 @@
 """An aggregator or a server optimizer on the command line: KIND:NAME=VALUE,NAME=VALUE."""
 
 import pytest
-from pocketfed.cli import choices, flags
-from pocketfed.cli.holding import holder
+from pocketfed.cli.flags import choices, groups, reading
+from pocketfed.cli.flags.holding import holder
 from pocketfed.protocol.errors import ConfigError, MalformedPayload
 from pocketfed.protocol.folding import Adam, Sgd, TrimmedMean, WeightedMean
 from pocketfed.protocol.plan import RoundSettings
 
 
 def settings_of(*words):
-    values = holder([flags.rounds])
+    values = holder([groups.rounds])
     values(["pocketfed", *words])
-    return flags.settings_of(values, default=RoundSettings())
+    return reading.settings_of(values, default=RoundSettings())
 
 
 def test_without_flags_a_round_averages() -> None:

@@ -109,23 +109,23 @@ def test_an_operator_without_a_token_is_told_where_it_is(
 def test_plan_and_settings_flags_are_checked_like_the_records(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pocketfed.cli import flags
-    from pocketfed.cli.holding import holder
+    from pocketfed.cli.flags import groups
+    from pocketfed.cli.flags.holding import holder
+    from pocketfed.cli.flags.reading import plan_of, settings_of
     from pocketfed.protocol.plan import Plan, RetryWindow, RoundSettings
 
-    values = holder((flags.plan, flags.rounds))
+    values = holder((groups.plan, groups.rounds))
     values(["x", "--epochs=3", "--goal=7", "--retry_s=1,2.5", "--codecs=int8+zstd,float32"])
-    assert flags.plan_of(values, default=Plan(learning_rate=0.5)) == Plan(
-        epochs=3, learning_rate=0.5
-    )
-    settings = flags.settings_of(values, default=RoundSettings())
+    assert plan_of(values, default=Plan(learning_rate=0.5)) == Plan(epochs=3, learning_rate=0.5)
+    settings = settings_of(values, default=RoundSettings())
     assert (settings.goal, settings.retry) == (7, RetryWindow(min_s=1.0, max_s=2.5))
     assert settings.codecs == ("int8+zstd", "float32")
 
 
 def test_evaluation_by_devices_is_off_until_it_is_asked_for() -> None:
-    from pocketfed.cli import flags
-    from pocketfed.cli.holding import holder
+    from pocketfed.cli.flags import groups
+    from pocketfed.cli.flags.holding import holder
+    from pocketfed.cli.flags.reading import settings_of
     from pocketfed.protocol.plan import EvaluationSettings, RoundSettings
 
     for words, expected in (
@@ -133,9 +133,9 @@ def test_evaluation_by_devices_is_off_until_it_is_asked_for() -> None:
         (["--evaluate_every=2"], EvaluationSettings(every=2)),
         (["--evaluate_every=2", "--evaluate_goal=3"], EvaluationSettings(every=2, goal=3)),
     ):
-        values = holder((flags.rounds,))
+        values = holder((groups.rounds,))
         values(["x", *words])
-        assert flags.settings_of(values, default=RoundSettings()).evaluation == expected
+        assert settings_of(values, default=RoundSettings()).evaluation == expected
 
 
 @pytest.mark.parametrize(
@@ -150,15 +150,16 @@ def test_evaluation_by_devices_is_off_until_it_is_asked_for() -> None:
     ],
 )
 def test_settings_out_of_range_name_the_setting(flag: str, sentence: str) -> None:
-    from pocketfed.cli import flags
-    from pocketfed.cli.holding import holder
+    from pocketfed.cli.flags import groups
+    from pocketfed.cli.flags.holding import holder
+    from pocketfed.cli.flags.reading import settings_of
     from pocketfed.protocol.errors import PocketFedError
     from pocketfed.protocol.plan import RoundSettings
 
-    values = holder((flags.rounds,))
+    values = holder((groups.rounds,))
     values(["x", flag])
     with pytest.raises(PocketFedError, match=sentence):
-        flags.settings_of(values, default=RoundSettings())
+        settings_of(values, default=RoundSettings())
 
 
 def test_a_missing_extra_is_named(

@@ -3,8 +3,9 @@
 from typing import get_args
 
 import pytest
-from pocketfed.cli import data_flags, flags
-from pocketfed.cli.holding import holder
+from pocketfed.cli.flags import data as data_flags
+from pocketfed.cli.flags import groups
+from pocketfed.cli.flags.holding import holder
 from pocketfed.device_sim.data.sharing import Dirichlet, Natural, Partition, Sampled, Zipf
 from pocketfed.protocol.errors import ConfigError
 
@@ -48,6 +49,6 @@ def test_what_the_help_says_of_a_partition_is_its_default() -> None:
 
 
 def test_checkpoints_may_be_measured_on_a_part_of_the_test_examples() -> None:
-    values = holder([data_flags.owners, flags.data])
+    values = holder([data_flags.owners, groups.data])
     values(["pocketfed", "--dataset=handwriting", "--test_examples=30"])
     assert len(data_flags.dataset_of(values).test) == 30

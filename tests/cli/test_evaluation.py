@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from pocketfed import cli
 from pocketfed.cli.demo import scenario_of, server_process
-from pocketfed.cli.simulation import live, virtual
+from pocketfed.cli.simulating.simulation import live, virtual
 from pocketfed.client import AdminClient, Session
 from pocketfed.device_sim.conditions import Conditions
 from pocketfed.device_sim.data import datasets

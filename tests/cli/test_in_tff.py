@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from pocketfed import cli
 from pocketfed.cli.demo import scenario_of
-from pocketfed.cli.in_tff import in_tff
-from pocketfed.cli.scenario import Scenario
+from pocketfed.cli.simulating.in_tff import in_tff
+from pocketfed.cli.simulating.scenario import Scenario
 from pocketfed.device_sim.baselines import Centralised
 from pocketfed.device_sim.data.dataset import Dataset
 from pocketfed.device_sim.tff import interpreter

@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 from pocketfed.cli.demo import scenario_of
-from pocketfed.cli.following import Looks
-from pocketfed.cli.resuming import DATABASE, SafePoints
-from pocketfed.cli.scenario import Scenario
-from pocketfed.cli.simulation import virtual
+from pocketfed.cli.simulating.following import Looks
+from pocketfed.cli.simulating.resuming import DATABASE, SafePoints
+from pocketfed.cli.simulating.scenario import Scenario
+from pocketfed.cli.simulating.simulation import virtual
 from pocketfed.device_sim.conditions import Conditions
 from pocketfed.device_sim.data.dataset import Dataset
 from pocketfed.device_sim.fleet import VirtualFleet
@@ -198,7 +198,7 @@ def test_blobs_are_on_disk_before_a_point_is_the_newest(
 ) -> None:
     flushed: list[str] = []
     monkeypatch.setattr(
-        "pocketfed.cli.resuming._make_durable", lambda path: flushed.append(path.name)
+        "pocketfed.cli.simulating.resuming._make_durable", lambda path: flushed.append(path.name)
     )
     saving = points(tmp_path)
     saving.save(data_dir, lambda: b"fleet", now_s=1.0)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from pocketfed import cli
-from pocketfed.cli.scenario import ROUNDS
 from pocketfed.cli.scenario_file import read_scenario
+from pocketfed.cli.simulating.scenario import ROUNDS
 from pocketfed.device_sim.baselines import FedSgd, OnDevice
 from pocketfed.device_sim.conditions import BELIEVABLE, Conditions
 from pocketfed.device_sim.conditions.availability import DayAndNight

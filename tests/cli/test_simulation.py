@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from pocketfed.cli.demo import scenario_of, server_process
-from pocketfed.cli.simulation import live, virtual
+from pocketfed.cli.simulating.simulation import live, virtual
 from pocketfed.client import AdminClient, Session
 from pocketfed.device_sim.conditions import Conditions
 from pocketfed.device_sim.data.dataset import Dataset

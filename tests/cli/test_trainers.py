@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from pocketfed.cli.demo import scenario_of
-from pocketfed.cli.simulation import virtual
-from pocketfed.cli.trainers import trainers_of
+from pocketfed.cli.simulating.simulation import virtual
+from pocketfed.cli.simulating.trainers import trainers_of
 from pocketfed.device_sim.data.dataset import Dataset
 from pocketfed.device_sim.training.trainers import LiteRTTrainer
 from pocketfed.model_export import export

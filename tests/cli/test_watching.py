@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from pocketfed.cli.watching import LOOK_EVERY_S, Lookout
+from pocketfed.cli.simulating.watching import LOOK_EVERY_S, Lookout
 from pocketfed.device_sim.phones.sessions import SessionOutcome, SessionRecord
 from pocketfed.protocol.admin import TaskStatus
 from pocketfed.protocol.plan import RoundKind

@@ -98,7 +98,7 @@ def test_the_command_task_checkpoint_writes_the_newest_weights(
     server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     newest = server.create_task().checkpoint
-    monkeypatch.setattr("pocketfed.cli.flags.admin_of", lambda _: nullcontext(server.admin))
+    monkeypatch.setattr("pocketfed.cli.operating.admin_of", lambda _: nullcontext(server.admin))
     out = tmp_path / "newest.safetensors"
     assert cli.main(["pocketfed", "task", "checkpoint", "task", f"--out={out}"]) == 0
     assert wire.sha256(out.read_bytes()) == newest.sha256

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .flags import Values
+from .groups import Values
 
 
 class UsageError(Exception):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..device_sim.baselines import BaselineKind
-from ..device_sim.conditions import Conditions
-from ..device_sim.data.sharing import Partition
-from ..device_sim.fleet import FleetSettings
-from ..device_sim.tff import MEAN
-from ..protocol.plan import Plan, RetryWindow, RoundSettings
+from ...device_sim.baselines import BaselineKind
+from ...device_sim.conditions import Conditions
+from ...device_sim.data.sharing import Partition
+from ...device_sim.fleet import FleetSettings
+from ...device_sim.tff import MEAN
+from ...protocol.plan import Plan, RetryWindow, RoundSettings
 from .trainers import LITERT
 
 # In a simulation time costs nothing: a fixed window keeps runs comparable.

@@ -7,10 +7,10 @@ from typing import get_args
 import msgspec
 from absl import flags
 
-from ..device_sim.baselines import BaselineKind
-from ..protocol.errors import ConfigError
+from ...device_sim.baselines import BaselineKind
+from ...protocol.errors import ConfigError
 from . import choices
-from .flags import Values
+from .groups import Values
 
 
 def baselines(values: Values) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from absl import flags
 from absl import logging as _  # noqa: F401  # defines --verbosity and its kin
 
-from .flags import Group, Values, always
+from .groups import Group, Values, always
 
 WIDTH = 100
 _LOGGING = ("verbosity", "stderrthreshold", "logtostderr", "alsologtostderr", "log_dir")

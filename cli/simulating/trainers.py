@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..device_sim.following.tallies import Tallies
-from ..device_sim.training.equality import EqualitySample, summary_of
-from ..device_sim.training.graph_trainer import GraphTrainers
-from ..device_sim.training.trainers import LiteRTTrainer, NewTrainer
-from ..protocol.artifact import Artifact
+from ...device_sim.following.tallies import Tallies
+from ...device_sim.training.equality import EqualitySample, summary_of
+from ...device_sim.training.graph_trainer import GraphTrainers
+from ...device_sim.training.trainers import LiteRTTrainer, NewTrainer
+from ...protocol.artifact import Artifact
 
 LITERT, GRAPH, TFF = "litert", "graph", "tff"
 

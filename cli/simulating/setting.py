@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ..device_sim.data.dataset import Dataset
-from ..device_sim.data.sharing import summarise, usual
-from ..device_sim.ownership import Ownership
-from ..device_sim.training.trainers import NewTrainer, Trainer
-from ..protocol.artifact import Artifact
+from ...device_sim.data.dataset import Dataset
+from ...device_sim.data.sharing import summarise, usual
+from ...device_sim.ownership import Ownership
+from ...device_sim.training.trainers import NewTrainer, Trainer
+from ...protocol.artifact import Artifact
 from .scenario import Scenario
 from .trainers import trainers_of
 

@@ -13,18 +13,18 @@ from pathlib import Path
 
 import msgspec
 
-from ..device_sim.data.dataset import Dataset
-from ..device_sim.following.monitor import RoundRow
-from ..device_sim.following.tallies import Tallies
-from ..device_sim.phones.sessions import SessionOutcome, SessionRecord
-from ..device_sim.report import Summary
-from ..device_sim.streams import Purpose, stream
-from ..device_sim.tff import TffJob, interpreter, made, make_rounds, measured
-from ..protocol import wire
-from ..protocol.artifact import Artifact
-from ..protocol.errors import ConfigError
-from ..protocol.plan import RoundSettings
-from ..protocol.weights import Weights
+from ...device_sim.data.dataset import Dataset
+from ...device_sim.following.monitor import RoundRow
+from ...device_sim.following.tallies import Tallies
+from ...device_sim.phones.sessions import SessionOutcome, SessionRecord
+from ...device_sim.report import Summary
+from ...device_sim.streams import Purpose, stream
+from ...device_sim.tff import TffJob, interpreter, made, make_rounds, measured
+from ...protocol import wire
+from ...protocol.artifact import Artifact
+from ...protocol.errors import ConfigError
+from ...protocol.plan import RoundSettings
+from ...protocol.weights import Weights
 from .reporting import Ran, report
 from .scenario import Scenario
 from .setting import Setting
@@ -41,7 +41,7 @@ def in_tff(
     Raises ConfigError for what TFF cannot do or has not got, ExportError for a model that cannot be
     described to it, and WorkerLost when it fails or takes longer than the scenario's limit.
     """
-    from ..model_export.reading.layers import described_zoo
+    from ...model_export.reading.layers import described_zoo
 
     _require(scenario, transport)
     interpreter()

@@ -10,12 +10,12 @@ from pathlib import Path
 import msgspec
 import yaml  # type: ignore[import-untyped]
 
-from ..device_sim.conditions.traces import Traced
-from ..device_sim.following.monitor import RoundRow
-from ..device_sim.following.tallies import Tallies
-from ..device_sim.report import Baseline, RunFacts, Summary, summarise_run, write_report
-from ..protocol import wire
-from ..protocol.artifact import MANIFEST
+from ...device_sim.conditions.traces import Traced
+from ...device_sim.following.monitor import RoundRow
+from ...device_sim.following.tallies import Tallies
+from ...device_sim.report import Baseline, RunFacts, Summary, summarise_run, write_report
+from ...protocol import wire
+from ...protocol.artifact import MANIFEST
 from .scenario import Scenario
 from .setting import Setting
 from .trainers import TFF, facts_of

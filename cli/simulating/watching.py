@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from ..device_sim.phones.sessions import SessionOutcome, SessionRecord
-from ..protocol.admin import TaskList
-from ..protocol.errors import HopelessRun
-from ..protocol.plan import RoundKind
+from ...device_sim.phones.sessions import SessionOutcome, SessionRecord
+from ...protocol.admin import TaskList
+from ...protocol.errors import HopelessRun
+from ...protocol.plan import RoundKind
 
 HOPELESS = 50
 LOOK_EVERY_S = 60.0

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import msgspec
 
-from ..device_sim.baselines import (
+from ...device_sim.baselines import (
     BaselineKind,
     Centralised,
     FedSgd,
@@ -20,13 +20,13 @@ from ..device_sim.baselines import (
     train_alone,
     train_centralised,
 )
-from ..device_sim.baselines.full_batch import require_plain
-from ..device_sim.baselines.kinds import NAMES, kind_of
-from ..device_sim.data.dataset import Dataset
-from ..device_sim.report.baselines import Baseline, BaselinePoint, Spread, baseline_of
-from ..device_sim.workers import workers_of
-from ..protocol.artifact import Artifact
-from ..protocol.plan import Plan
+from ...device_sim.baselines.full_batch import require_plain
+from ...device_sim.baselines.kinds import NAMES, kind_of
+from ...device_sim.data.dataset import Dataset
+from ...device_sim.report.baselines import Baseline, BaselinePoint, Spread, baseline_of
+from ...device_sim.workers import workers_of
+from ...protocol.artifact import Artifact
+from ...protocol.plan import Plan
 from .reporting import Ran
 from .scenario import Scenario
 from .setting import Wrap

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from absl import flags
 
-from ..protocol.artifact import STORED_BYTES
-from .flags import Values
+from ...protocol.artifact import STORED_BYTES
+from .groups import Values
 
 
 def restore(values: Values) -> None:

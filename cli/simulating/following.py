@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from ..client import AdminClient
-from ..device_sim.following.live_table import LiveTable
-from ..device_sim.following.monitor import Monitor, RoundRow
-from ..device_sim.following.tallies import Tallies
-from ..protocol.admin import TaskStatus
+from ...client import AdminClient
+from ...device_sim.following.live_table import LiveTable
+from ...device_sim.following.monitor import Monitor, RoundRow
+from ...device_sim.following.tallies import Tallies
+from ...protocol.admin import TaskStatus
 from .scenario import Scenario
 from .setting import Setting
 from .watching import Hopes, Lookout

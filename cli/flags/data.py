@@ -7,12 +7,12 @@ from typing import get_args
 import msgspec
 from absl import flags
 
-from ..device_sim.data.dataset import Dataset
-from ..device_sim.data.datasets import DATASETS, fetch
-from ..device_sim.data.sharing import PHONES, Partition
-from ..protocol.errors import ConfigError
+from ...device_sim.data.dataset import Dataset
+from ...device_sim.data.datasets import DATASETS, fetch
+from ...device_sim.data.sharing import PHONES, Partition
+from ...protocol.errors import ConfigError
 from . import choices
-from .flags import Values
+from .groups import Values
 from .parsing import optional_path
 
 

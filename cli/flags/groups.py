@@ -1,25 +1,22 @@
 """The flags of the commands, in groups that several commands share.
 
-A group defines absl flags on the holder it is given; what a group's values mean to the library is
-read back here too.
+A group defines absl flags on the holder it is given; ``reading`` says what its values mean.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
 from absl import flags
 
-from ..protocol.errors import ConfigError
-from ..protocol.plan import Plan, RoundSettings
+from ...protocol.plan import Plan, RoundSettings
 from . import choices
 
 if TYPE_CHECKING:
-    from ..client import AdminClient
+    pass
 
 Values = flags.FlagValues
 Group = Callable[[Values], None]
@@ -30,7 +27,7 @@ SHOWN_CODECS = ("float32", "float16", "int8", "int4", "topk:FRACTION")
 # What an audit needs to know of a server's settings.
 AUDITED = ("data_dir", "database", "keep_updates_s")
 
-_SETTINGS_HELP = {
+SETTINGS_HELP = {
     "goal": "reports that end a round",
     "over_selection": "devices assigned, as a multiple of the goal",
     "minimum_fraction": "share of the goal that suffices at the deadline",
@@ -41,11 +38,11 @@ _SETTINGS_HELP = {
     "max_update_norm": "longest update (L2) that may become a checkpoint; any if not given",
     "rounds": "rounds to commit before the task ends; no end if not given",
 }
-_EVALUATION_HELP = {
+EVALUATION_HELP = {
     "every": "devices measure every this many versions; they measure none if not given",
     "goal": "reports that end a round of measuring; else as in training",
 }
-_PLAN_HELP = {
+PLAN_HELP = {
     "epochs": "passes over the local examples (E)",
     "batch_size": "examples per step (B)",
     "learning_rate": "step of local SGD",
@@ -68,7 +65,7 @@ def file(values: Values) -> None:
 
 
 def serve(values: Values) -> None:
-    from ..server.config import SETTINGS
+    from ...server.config import SETTINGS
 
     _of_settings(tuple(setting.name for setting in SETTINGS), values)
 
@@ -78,7 +75,7 @@ def audit(values: Values) -> None:
 
 
 def _of_settings(names: tuple[str, ...], values: Values) -> None:
-    from ..server.config import SETTINGS
+    from ...server.config import SETTINGS
 
     for setting in SETTINGS:
         if setting.name not in names:
@@ -117,10 +114,10 @@ def task(values: Values) -> None:
 
 
 def rounds(values: Values) -> None:
-    _of_record(RoundSettings, _SETTINGS_HELP, values)
+    _of_record(RoundSettings, SETTINGS_HELP, values)
     for name, text in choices.helps().items():
         flags.DEFINE_string(name, choices.default(name), text, flag_values=values)
-    for name, text in _EVALUATION_HELP.items():
+    for name, text in EVALUATION_HELP.items():
         flags.DEFINE_integer(f"evaluate_{name}", None, text, lower_bound=1, flag_values=values)
     flags.DEFINE_string("buffer", None, choices.buffer_help(), flag_values=values)
     flags.DEFINE_list(
@@ -140,7 +137,7 @@ def rounds(values: Values) -> None:
 
 
 def plan(values: Values) -> None:
-    _of_record(Plan, _PLAN_HELP, values)
+    _of_record(Plan, PLAN_HELP, values)
 
 
 def data(values: Values) -> None:
@@ -224,52 +221,6 @@ def _ends(values: Values, *, target: float | None, limit_s: float) -> None:
     )
 
 
-def plan_of(values: Values, *, default: Plan) -> Plan:
-    """The plan the flags ask for, on top of ``default``; raises MalformedPayload."""
-    return Plan.of({**_plain(default), **_given(values, _PLAN_HELP)})
-
-
-def settings_of(values: Values, *, default: RoundSettings) -> RoundSettings:
-    """The round settings the flags ask for; raises ProtocolError or ConfigError."""
-    fields = {**_plain(default), **_given(values, _SETTINGS_HELP)}
-    for name in choices.helps():
-        if values[name].present:
-            fields[name] = choices.choice_of(name, str(values[name].value))
-    if values.buffer is not None:
-        if values["goal"].present:
-            raise ConfigError("goal", values.goal, "--buffer says it already; leave it out")
-        fields.update(choices.buffer_of(values.buffer))
-    if values["retry_s"].present:
-        fields["retry"] = _window(values.retry_s)
-    if values["codecs"].present:
-        fields["codecs"] = values.codecs
-    if values.evaluate_every is not None:
-        given = {name: values[f"evaluate_{name}"].value for name in _EVALUATION_HELP}
-        fields["evaluation"] = given
-    elif values.evaluate_goal is not None:
-        raise ConfigError("evaluate_goal", values.evaluate_goal, "give --evaluate_every with it")
-    return RoundSettings.of(fields)
-
-
-def admin_token_of(values: Values) -> str:
-    """The operator's token; raises ConfigError when there is none."""
-    token: str | None = values.admin_token or os.environ.get(TOKEN_VARIABLE)
-    if not token:
-        reason = f"give it, or set ${TOKEN_VARIABLE}; the server keeps it in admin.token"
-        raise ConfigError("admin_token", "", reason)
-    return token
-
-
-@contextlib.contextmanager
-def admin_of(values: Values) -> Iterator[AdminClient]:
-    """The operator's client the flags ask for; raises ConfigError without a token."""
-    from ..client import AdminClient, Session
-
-    token = admin_token_of(values)
-    with Session(values.server) as session:
-        yield AdminClient(session, token=token)
-
-
 def _of_record(kind: type[msgspec.Struct], helps: dict[str, str], values: Values) -> None:
     for field in msgspec.structs.fields(kind):
         if field.name not in helps:
@@ -280,20 +231,3 @@ def _of_record(kind: type[msgspec.Struct], helps: dict[str, str], values: Values
             else (flags.DEFINE_integer)
         )
         define(field.name, field.default, helps[field.name], flag_values=values)
-
-
-def _given(values: Values, helps: dict[str, str]) -> dict[str, object]:
-    return {name: values[name].value for name in helps if values[name].present}
-
-
-def _plain(record: msgspec.Struct) -> dict[str, object]:
-    plain: dict[str, object] = msgspec.to_builtins(record)
-    return plain
-
-
-def _window(words: list[str]) -> dict[str, float]:
-    try:
-        low, high = (float(word) for word in words)
-    except ValueError as error:
-        raise ConfigError("retry_s", ",".join(words), "expected two numbers: MIN,MAX") from error
-    return {"min_s": low, "max_s": high}

@@ -6,8 +6,8 @@ from typing import get_args
 
 import msgspec
 
-from ..protocol.errors import ConfigError
-from ..protocol.plan import Buffering, RoundSettings
+from ...protocol.errors import ConfigError
+from ...protocol.plan import Buffering, RoundSettings
 
 _CHOICES = {
     "aggregator": "how the deltas of a round become one update",

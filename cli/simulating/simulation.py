@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .. import __version__
-from ..client import AdminClient, Session
-from ..device_sim.data.dataset import Dataset
-from ..device_sim.fleet import LiveFleet, Observer, VirtualClock, VirtualFleet
-from ..device_sim.phones.encoding import Debts
-from ..device_sim.report import Summary
-from ..device_sim.training.equality import disagreement_raised
-from ..device_sim.workers import count_of, workers_of
-from ..protocol.artifact import Artifact
-from ..protocol.errors import ConfigError
+from ... import __version__
+from ...client import AdminClient, Session
+from ...device_sim.data.dataset import Dataset
+from ...device_sim.fleet import LiveFleet, Observer, VirtualClock, VirtualFleet
+from ...device_sim.phones.encoding import Debts
+from ...device_sim.report import Summary
+from ...device_sim.training.equality import disagreement_raised
+from ...device_sim.workers import count_of, workers_of
+from ...protocol.artifact import Artifact
+from ...protocol.errors import ConfigError
 from .baselines import baselines_of, require
 from .following import Enough, Looks, has_reached, monitor_of, never, stop_rule, table_of
 from .reporting import Ran, report
@@ -177,9 +177,9 @@ def _run(
 def _app(
     data_dir: Path, token: str, clock: VirtualClock, *, draws: np.random.Generator
 ) -> Iterator[WSGIApplication]:
-    from ..server import create_app
-    from ..server.app import EXTENSION
-    from ..server.config import Config
+    from ...server import create_app
+    from ...server.app import EXTENSION
+    from ...server.config import Config
 
     config = Config(
         data_dir=data_dir,

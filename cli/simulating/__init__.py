@@ -1,0 +1,1 @@
+"""A simulation put together, from a scenario to its report."""
