@@ -15,10 +15,10 @@ from ..device_sim.data.images import MNIST
 from ..device_sim.data.shakespeare import SHAKESPEARE
 from .averaging import mixtures
 from .exhibits import EXHIBITS, FAST
-from .page import write
 from .running import AnyCell, Bench
 from .runs import line_of
 from .setups import TWO_NN, Setup
+from .showing.page import write
 from .sweeps import SWEEPS, Sweep
 
 HERE = Path(__file__).parent

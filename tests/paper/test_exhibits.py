@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from pocketfed.paper.exhibits import BASELINES, CENTRED, EXHIBITS, SGD
 from pocketfed.paper.exhibits import TWO_NN as TWO_NN_CELLS
-from pocketfed.paper.page import SHOWN
 from pocketfed.paper.rates import learning_rate
+from pocketfed.paper.showing.page import SHOWN
 from pocketfed.paper.sweeps import FIRST_WEIGHTS, LARGE_E, RATES_2NN, SWEEPS
 
 ROOT = Path(__file__).parents[2]

@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from pocketfed.paper.exhibits import BASELINES, EXHIBITS, cell_named
-from pocketfed.paper.page import rewritten, write
-from pocketfed.paper.pictures import pictures
 from pocketfed.paper.runs import Point, Run, line_of
+from pocketfed.paper.showing.page import rewritten, write
+from pocketfed.paper.showing.pictures import pictures
+from pocketfed.paper.showing.tables import best_run
 from pocketfed.paper.sweeps import FIRST_WEIGHTS, LARGE_E, SWEEPS
-from pocketfed.paper.tables import best_run
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "paper" / "results"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from .rates import learning_rate
-from .running import AnyCell
-from .runs import Run
+from ..rates import learning_rate
+from ..running import AnyCell
+from ..runs import Run
 
 NOT_RUN = "not run"
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ..device_sim.report.canvas import Picture
-from ..device_sim.report.lines import Line, lines_picture
-from .averaging import Mixture, kept_mixtures
-from .cells import Cell
-from .exhibits import CENTRED, TABLE_1, TABLE_2, TWO_NN_TARGET
-from .rates import learning_rate
-from .sweeps import LARGE_E, RATES_2NN, Sweep
+from ...device_sim.report.canvas import Picture
+from ...device_sim.report.lines import Line, lines_picture
+from ..averaging import Mixture, kept_mixtures
+from ..cells import Cell
+from ..exhibits import CENTRED, TABLE_1, TABLE_2, TWO_NN_TARGET
+from ..rates import learning_rate
+from ..sweeps import LARGE_E, RATES_2NN, Sweep
 from .tables import best_run, run_at
 
 RATES = "rates_2nn"

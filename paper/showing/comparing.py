@@ -7,9 +7,9 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
-from ..protocol.codecs import FLOAT32
-from .cells import Cell
-from .runs import Run
+from ...protocol.codecs import FLOAT32
+from ..cells import Cell
+from ..runs import Run
 from .tables import best_run, markdown, runs_of
 
 _COST = ("learning rate", "rates", "CPU s", "date")

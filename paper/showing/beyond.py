@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ..device_sim.report.canvas import Picture
-from .beginnings import MEANINGS
-from .exhibits import BASELINES, Comparison
+from ...device_sim.report.canvas import Picture
+from ..beginnings import MEANINGS
+from ..exhibits import BASELINES, Comparison
+from ..rates import learning_rate
+from ..runs import Run
+from ..sweeps import FIRST_WEIGHTS, LARGE_E, RATES_2NN, Sweep
 from .pictures import RATES, shown
-from .rates import learning_rate
-from .runs import Run
-from .sweeps import FIRST_WEIGHTS, LARGE_E, RATES_2NN, Sweep
 from .tables import NOT_RUN, best_run, markdown, run_at
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ..device_sim.report.canvas import Picture
-from .averaging import kept_mixtures
+from ...device_sim.report.canvas import Picture
+from ..averaging import kept_mixtures
+from ..exhibits import TABLES
 from .beyond import sections
 from .comparing import compared, encoded, ours
-from .exhibits import TABLES
 from .pictures import FIGURE_1, FOLDER, pictures, shown
 from .tables import markdown
 

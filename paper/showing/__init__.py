@@ -1,0 +1,1 @@
+"""docs/paper.md: what was measured as tables and pictures, beside the paper's."""
