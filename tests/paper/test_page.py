@@ -34,6 +34,15 @@ def test_the_page_shows_the_results_that_are_kept() -> None:
     assert rewritten(page, RESULTS) == page
 
 
+def test_the_readme_says_what_was_measured() -> None:
+    told = " ".join((ROOT / "README.md").read_text("utf-8").split())
+    cells = [cell_named(f"cnn-iid-C0.1-E{epochs}-B10") for epochs in (1, 5)]
+    first, second = (best.rounds_to_target for cell in cells if (best := best_run(cell, RESULTS)))
+    one, two = (cell.paper_rounds for cell in cells)
+    assert f"after {first:.1f} rounds at E=1 and {second:.1f} at E=5" in told
+    assert f"the paper's after {one} and {two} " in told
+
+
 def test_every_picture_of_the_page_lies_beside_it() -> None:
     page = (ROOT / "docs" / "paper.md").read_text("utf-8")
     named = set(re.findall(r"\]\((paper/\w+\.png)\)", page))
