@@ -175,6 +175,18 @@ def test_noise_is_refused_by_every_codec(name: str, noise: bytes) -> None:
         codec_named(name).decode(noise, SPEC)
 
 
+@pytest.mark.parametrize(("name", "lowest", "below"), [("int8", 0x81, 0x80), ("int4", 0x9F, 0x8F)])
+def test_an_integer_beyond_the_largest_is_refused(name: str, lowest: int, below: int) -> None:
+    """Two's complement reaches one further down than up; int4 has its last in a high half."""
+    spec = WeightSpec.of({"bias": (4,)})
+    body = bytearray(codec_named(name).encode(Weights(spec, np.ones(4, np.float32)), None))
+    body[-1] = lowest
+    assert codec_named(name).decode(bytes(body), spec)[-1] == -1.0
+    body[-1] = below
+    with pytest.raises(InvalidEncoding, match=f"{name} goes from"):
+        codec_named(name).decode(bytes(body), spec)
+
+
 @pytest.mark.parametrize("name", NAMES)
 @FEW
 @given(places=st.lists(st.integers(0, 10_000), min_size=1, max_size=4), value=st.integers(0, 255))
